@@ -1,0 +1,49 @@
+"""casebase: why did the classifier say that, and which training images speak for it or against it?
+
+>>> import casebase
+>>> casebase.__version__
+'0.1.0'
+
+``open`` and ``create`` give a :class:`casebase.api.Base`: ``index``, ``query``, ``explain``, ``stats``, ``verify``,
+``repair``. Every error is a :class:`casebase.errors.CasebaseError`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from casebase.errors import CasebaseError
+
+if TYPE_CHECKING:
+    from casebase.api import Base
+
+__version__ = "0.1.0"
+__all__ = ["CasebaseError", "__version__", "create", "open"]
+
+
+def open(path: str | Path | None = None, **flags: object) -> Base:  # noqa: A001  # the name users expect, as in gzip.open
+    """Open an existing case base; ``path`` defaults to ``CASEBASE_BASE`` or ``.casebase``.
+
+    ``flags`` are settings that win over ``casebase.toml``: ``device``, ``seed``, ``workers``, … Raises ``NoCaseBase``,
+    ``MigrationNeeded``, ``StorageFailed``, ``SettingsError``.
+    """
+    from casebase import settings
+    from casebase.api import Base
+
+    return Base(settings.load(path, flags))
+
+
+def create(
+    path: str | Path | None = None,
+    *,
+    model: str | None = None,
+    weights: str | Path | None = None,
+    **flags: object,
+) -> Base:
+    """Open a case base, making it where there is none. ``model`` and ``weights`` are used by its first ``index``."""
+    from casebase import settings
+    from casebase.api import Base, ModelChoice
+
+    choice = ModelChoice(model=model, weights=None if weights is None else Path(weights))
+    return Base(settings.load(path, flags), create=True, model=choice)

@@ -1,0 +1,248 @@
+"""What ``casebase.open()`` and ``casebase.create()`` return. Thin: every method is one or two calls of a service."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import casebase
+from casebase import clock, overlay, reading, settings, wiring
+from casebase.answers import Retrieval
+from casebase.errors import CasebaseError, DataError, ImageError, UsageError
+from casebase.explain import report as reports
+from casebase.explain import service as explaining
+from casebase.explanations import QUERY_ID, Explanation
+from casebase.indexer import IndexSummary, Progress, dry_run, index, open_source
+from casebase.query import Ask, Networks, ask
+from casebase.spaces import NETWORK_SPACE
+from casebase.storage import Findings, Stats, plan, repair, stats, verify
+from casebase.wiring import ModelChoice, Scope
+
+if TYPE_CHECKING:
+    from casebase.networks.explained import ExplainedNetwork
+
+Image = str | Path | bytes
+"""A path, or the bytes of an image file."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """Everything ``index`` can be told beyond the data: networks, spaces, and which part of the data."""
+
+    model: ModelChoice = ModelChoice()
+    spaces: Sequence[str] = ()
+    split: str | None = None
+    limit: int | None = None
+    thumbnails: bool = True
+
+
+def data_of(chosen: settings.Settings, data: str | Path | None) -> Path:
+    """What to index: the folder named, else the ``data`` setting, else ``./data``; ``DataError`` where there is none."""
+    if data is not None:
+        return Path(data)
+    if chosen.data is not None:
+        named = Path(chosen.data)
+        return named if chosen.origin.get("data") in ("environment", "flag") else chosen.base / named
+    if Path("data").is_dir():
+        return Path("data")
+    raise DataError("no data named: say `casebase index DATA`, or set `data` in casebase.toml")
+
+
+def check_data(chosen: settings.Settings, data: str | Path | None) -> None:
+    """Raise ``DataError`` where there is nothing to index, before anything is made for it."""
+    open_source(data_of(chosen, data))
+
+
+def preview(chosen: settings.Settings, data: str | Path | None, options: IndexOptions) -> IndexSummary:
+    """What ``index`` would do, by path, size and time alone. Nothing is read, embedded or written."""
+    source = open_source(data_of(chosen, data))
+    with wiring.store_for_looking(chosen) as store:
+        return dry_run(source, wiring.dry_plan(store, Scope(options.split, options.limit), options.spaces), store)
+
+
+class Base:
+    """A case base. Use :func:`casebase.open` or :func:`casebase.create`; close it, or use it in a ``with`` block."""
+
+    def __init__(self, chosen: settings.Settings, *, create: bool = False, model: ModelChoice | None = None) -> None:
+        self.settings = chosen
+        self._model = model or ModelChoice()
+        self._store = wiring.store_for_writing(chosen) if create else wiring.store_for_reading(chosen)
+        self._networks: dict[str, tuple[tuple[object, ...], Networks, ExplainedNetwork]] = {}
+
+    # -- making --------------------------------------------------------------------------------------------------
+
+    def index(
+        self,
+        data: str | Path | None = None,
+        options: IndexOptions | None = None,
+        *,
+        progress: bool | Progress = False,
+        announce: Callable[[str], None] = lambda line: None,
+    ) -> IndexSummary:
+        """Bring the case base in line with a folder of class folders or a manifest.
+
+        ``progress=True`` writes lines to standard error; a function is called with (done, total, skipped). Raises ``DataError``, ``Locked``, ``FingerprintMismatch``, ``StorageFailed`` and all
+        errors of loading a network; a bad image is listed in the summary and skipped.
+        """
+        wanted = options or IndexOptions(model=self._model)
+        if wanted.limit is not None and wanted.limit < 1:
+            raise UsageError(f"limit must be at least 1, not {wanted.limit}")
+        source = open_source(data_of(self.settings, data))
+        scope = Scope(wanted.split, wanted.limit, wanted.thumbnails)
+        with self._store.writing("index") as run:  # locked before the first image, not after hours
+            prepared = wiring.prepare(self._store, source, self.settings, wanted.model, scope, wanted.spaces)
+            for line in (prepared.describe, *prepared.notes):
+                announce(line)
+            if callable(progress):
+                summary = index(source, prepared.plan, self._store, run, progress)
+            elif progress:
+                from casebase.indexer.progress import lines
+
+                summary = index(source, prepared.plan, self._store, run, lines())
+            else:
+                summary = index(source, prepared.plan, self._store, run)
+            wiring.tidy(self._store)
+        self._networks.clear()
+        return replace(summary, warnings=[*prepared.notes, *summary.warnings])
+
+    # -- asking --------------------------------------------------------------------------------------------------
+
+    def query(self, image: Image, *, k: int = 5, space: str = NETWORK_SPACE, rival: str | None = None) -> Retrieval:
+        """Prediction, nearest, twins, counterfactuals, semi-factuals and trust of one image."""
+        return self.query_many([image], k=k, space=space, rival=rival)[0]
+
+    def query_many(
+        self, images: Sequence[Image], *, k: int = 5, space: str = NETWORK_SPACE, rival: str | None = None
+    ) -> list[Retrieval]:
+        """The same for several images, with their forward passes in batches."""
+        pictures = [self._picture(image) for image in images]
+        networks, _ = self._loaded(space)
+        return ask(pictures, Ask(k, space, rival), networks, self._store)
+
+    def explain(
+        self,
+        image: Image,
+        *,
+        k: int = 5,
+        space: str = NETWORK_SPACE,
+        rival: str | None = None,
+        saliency: str | None = "gradcam",
+        command: str = "",
+    ) -> Explanation:
+        """A query with everything that can be seen of it; ``save("report.html")`` writes the page.
+
+        ``saliency=None`` leaves out all maps. Overlays are written to the base's ``reports/`` where it may be written.
+        """
+        wanted = explaining.Wanted(saliency, self.settings.seed)
+        name, picture = self._picture(image)
+        networks, explained = self._loaded(space)
+        (retrieval,) = ask([(name, picture)], Ask(k, space, rival), networks, self._store)
+        seen = explaining.explain(
+            retrieval, picture, explained, networks.classifier.classes, wiring.thumbnails(self._store), wanted,
+            self._facts(command), megapixels=self.settings.max_megapixels,
+        )  # fmt: skip
+        overlays, problem = self._overlays(seen) if saliency is not None else ({}, None)
+        warnings = seen.warnings if problem is None else (*seen.warnings, problem)
+        seen = replace(seen, overlays=overlays, warnings=warnings, renderer=wiring.renderer())
+        facts = seen.facts
+        return replace(
+            seen,
+            report=reports.compose(
+                seen, base=str(self.settings.base), network=facts["network"], date=facts["date"],
+                provenance=list(facts.items()), synthetic=self._store.setting("synthetic"),
+            ),
+        )  # fmt: skip
+
+    def _picture(self, image: Image) -> tuple[str, reading.Picture]:
+        name = "standard input" if isinstance(image, bytes) else str(image)
+        try:
+            source = image if isinstance(image, bytes) else Path(image)
+            return name, reading.read(source, megapixels=self.settings.max_megapixels)
+        except ImageError as error:
+            raise ImageError(f"{reading.printable(name)}: {error}") from None
+
+    def _loaded(self, space: str) -> tuple[Networks, ExplainedNetwork]:
+        known = self._store.setting("classifier")
+        stamp = (None if known is None else known["fingerprint"], space)
+        cached = self._networks.get(space)
+        if cached is None or cached[0] != stamp:
+            self._networks[space] = (stamp, *wiring.networks_of(self._store, self.settings, space))
+        return self._networks[space][1:]
+
+    def _overlays(self, seen: Explanation) -> tuple[Mapping[str, Path | None], str | None]:
+        called = seen.retrieval.prediction.predicted
+        found = seen.saliency.get((QUERY_ID, called))
+        if found is None:
+            return {"gradcam": None}, None
+        drawn = overlay.saliency_overlay(seen.shown[QUERY_ID].view, found.values)
+        target = self.settings.base / "reports" / f"{seen.retrieval.query.sha256[:16]}-{found.method}.png"
+        try:
+            wiring.save_picture(target, drawn)
+        except CasebaseError as error:
+            return {found.method: None}, f"the overlay was not saved: {error}"
+        return {found.method: target}, None
+
+    def _facts(self, command: str) -> dict[str, str]:
+        known = self._store.setting("classifier") or {}
+        view = self._store.view()
+        return {
+            "casebase": casebase.__version__,
+            "base": str(self.settings.base),
+            "network": str(known.get("spec", "")) + (" (untrained)" if known.get("untrained") else ""),
+            "classifier": f"{known.get('kind', '')}, {known.get('fingerprint', '')}",
+            "generation": str(view.generation),
+            "spaces": ", ".join(f"{name} {f.short} ({f.precision}, {f.dim})" for name, f in view.fingerprints.items()),
+            "cases": str(sum(view.classes.values())),
+            "seed": str(self.settings.seed),
+            "date": clock.now(),
+            "command": command,
+            "python": platform.python_version(),
+        }
+
+    # -- looking after -------------------------------------------------------------------------------------------
+
+    def stats(self) -> Stats:
+        """Counts per class, split and space, store sizes, generation and fingerprint."""
+        return stats(self._store)
+
+    def verify(self, *, deep: bool = False) -> Findings:
+        """Check that nothing is lost or damaged; ``deep`` reads every vector and measures recall."""
+        return verify(self._store, deep=deep)
+
+    def repair(self) -> Sequence[str]:
+        """Rebuild what is derived from ``cases.db``; returns what was done. Source images are never touched."""
+        steps = plan()
+        repair(self._store)
+        return steps
+
+    def mark_synthetic(self, sentence: str) -> None:
+        """Record that all images of this base are synthetic; every report says so."""
+        self._store.remember("synthetic", sentence)
+
+    @cached_property
+    def folder(self) -> Path:
+        """The case base's folder."""
+        return self.settings.base
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def to_dict(self) -> Mapping[str, Any]:
+        """The statistics as JSON."""
+        return self.stats().to_dict()
+
+
+def doctor(chosen: settings.Settings) -> list[dict[str, Any]]:
+    """Versions, devices and the store, each with whether it is as needed. Loads every heavy library."""
+    return wiring.environment(chosen)

@@ -1,0 +1,58 @@
+"""What a reader must know before believing an answer: copies, near-copies, short lists, tilted spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from casebase.answers import Rival
+from casebase.cases import Case
+from casebase.reading import printable
+from casebase.retrieve import Answer
+from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
+
+
+def caveats(
+    k: int,
+    space: str,
+    called: str,
+    nearest: Answer,
+    twins: Answer,
+    unlike: Sequence[Answer],
+    rivals: Sequence[Rival],
+    copies: Sequence[Case],
+    classes: Mapping[str, int],
+    semi: Answer | None,
+) -> list[str]:
+    """Sentences on everything that makes an answer weaker than it looks, or shorter than asked."""
+    told: list[str] = []
+    if copies:
+        named = ", ".join(f"{printable(c.path)} ({c.id})" for c in copies[:3])
+        more = f" and {len(copies) - 3} more" if len(copies) > 3 else ""
+        told.append(f"the query is an image of this base: {named}{more}; it was left out of every list")
+    alike = {c.id: c for answer in (nearest, twins, *unlike) for c in answer.alike}
+    for case in alike.values():
+        told.append(f"{printable(case.path)} looks like the query's own photograph; its likeness is no evidence")
+    if len(classes) == 1:
+        told.append(f"this base has one class only ({printable(next(iter(classes)))}): nothing in it can contradict")
+    for name, answer, of in (
+        ("nearest", nearest, "in this base"),
+        ("twins", twins, f"predicted {printable(called)!r}"),
+    ):
+        if len(answer.rows) < k:
+            told.append(f"{name}: {len(answer.rows)} of {k} asked for; there are no more cases {of}")
+    for rival in rivals:
+        rows = [row for answer in unlike for row in answer.rows if row.case.predicted == rival.name]
+        if not rival.available:
+            told.append(f"counterfactuals: no case of class {printable(rival.name)!r} in this base")
+        elif len(rows) < k:
+            told.append(f"counterfactuals: {len(rows)} of {k} asked for; "
+                        f"there are no more cases predicted {printable(rival.name)!r}")
+    if semi is not None and not semi.rows:
+        told.append("semi-factuals: no case of the predicted class lies between the query and its nearest rival case")
+    if space == CONTRIBUTION:
+        told.append("contribution weighs both sides by the predicted class, which tilts the lists toward it; "
+                    "k_same and k_unlike are counted on avgpool")
+    if space not in (NETWORK_SPACE, CONTRIBUTION):
+        told.append(f"likeness in {printable(space)!r} is not the explained network's own: it never saw that network")
+    told.extend(dict.fromkeys(a.warning for a in (nearest, twins, *unlike) if a.warning))
+    return told

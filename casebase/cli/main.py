@@ -1,0 +1,115 @@
+"""The app, and the one place where errors become a sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from casebase import __version__
+from casebase.cli import demo_cmd, exits, index_cmd, query_cmd, upkeep_cmd
+from casebase.cli.screen import fail
+from casebase.errors import CasebaseError
+
+app = typer.Typer(
+    name="casebase",
+    help="Why did the classifier say that, and which training images speak for it or against it?\n\n"
+    "  casebase index photos/            make a case base from a folder of class folders\n\n"
+    "  casebase query image.jpg --k 5    ask about an image",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+app.command("index")(index_cmd.index)
+app.command("query")(query_cmd.query)
+app.command("demo")(demo_cmd.demo)
+app.command("stats")(upkeep_cmd.stats)
+app.command("verify")(upkeep_cmd.verify)
+app.command("repair")(upkeep_cmd.repair)
+app.command("doctor")(upkeep_cmd.doctor)
+app.command("config")(upkeep_cmd.config)
+
+
+def _version(*, value: bool) -> None:
+    if value:
+        sys.stdout.write(f"casebase {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[  # noqa: ARG001, FBT002  # handled by its callback; typer wants a positional default
+        bool, typer.Option("--version", callback=lambda value: _version(value=value), is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Commands and their options."""
+
+
+COMMON_FLAGS = ("--json", "--quiet", "-q", "--debug", "--no-color")
+COMMON_VALUES = ("--base", "--seed", "--device")
+
+
+def commands_first(arguments: Sequence[str]) -> list[str]:
+    """Common options written before the command are moved behind it: their place is free."""
+    moved: list[str] = []
+    rest = list(arguments)
+    while rest:
+        head = rest[0]
+        if head in COMMON_FLAGS or head.startswith(tuple(f"{name}=" for name in COMMON_VALUES)):
+            moved.append(rest.pop(0))
+        elif head in COMMON_VALUES and len(rest) > 1:
+            moved += [rest.pop(0), rest.pop(0)]
+        else:
+            break
+    return [*rest[:1], *moved, *rest[1:]] if rest else list(arguments)
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code. Nothing but a traceback under ``--debug`` escapes."""
+    debug = "--debug" in arguments or bool(os.environ.get("CASEBASE_DEBUG"))
+    try:
+        code = app(commands_first(arguments), standalone_mode=False, prog_name="casebase")
+        return int(code or 0)
+    except CasebaseError as error:
+        if debug:
+            traceback.print_exc()
+        fail(str(error))
+        return exits.code_of(error)
+    except KeyboardInterrupt:
+        fail("stopped; what was finished is kept, and the same command goes on from there")
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left; so do we, quietly
+        return exits.FAILED
+    except Exception as error:
+        return _unexpected(error, debug=debug)
+
+
+def _unexpected(error: Exception, *, debug: bool) -> int:
+    kind = type(error)
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # typer's own usage errors
+        fail(f"{error.format_message()} Try `casebase --help`.")
+        return exits.USAGE
+    if kind.__name__ == "Abort":
+        return exits.INTERRUPTED
+    if debug:
+        traceback.print_exc()
+        return exits.FAILED
+    with tempfile.NamedTemporaryFile("w", prefix="casebase-", suffix=".log", delete=False, encoding="utf-8") as log:
+        traceback.print_exception(error, file=log)
+    fail(f"unexpected {kind.__name__}: {str(error).splitlines()[0] if str(error) else ''} — details in {Path(log.name)}; "
+         "please report it")  # fmt: skip
+    return exits.FAILED
+
+
+def run() -> NoReturn:
+    """The console script."""
+    sys.exit(invoke(sys.argv[1:]))

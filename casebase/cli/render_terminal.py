@@ -1,0 +1,216 @@
+"""The report on one terminal screen: verdict, lists, trust, warnings, what to type next. Fits 100 columns and 80."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from rich.cells import cell_len
+from rich.color import Color
+from rich.console import Console
+from rich.padding import Padding
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from casebase.explanations import Card, Level, Pixels, Report, Section, Statement
+from casebase.reading import percent, printable
+
+WIDEST = 100
+NARROWEST = 20
+THUMBNAIL = 8
+"""Columns of a thumbnail; a cell is twice as high as wide, so it takes half as many rows."""
+_SIGNS = {Level.ALARM: "✕ ", Level.CAUTION: "! ", Level.PLAIN: "  ", Level.CALM: "  "}
+_STYLES = {Level.ALARM: "bold red", Level.CAUTION: "bold", Level.PLAIN: "", Level.CALM: "bold"}
+_ROLES = {"predicted": "● ", "rival": "◇ "}
+_ASCII = str.maketrans(
+    {"✕": "x", "→": ">", "…": "~", "×": "x", "·": "-", "–": "-", "−": "-", "±": "~", "●": "*", "◇": "o"}
+)
+_ALIKE = (
+    "alike: share of pairs inside the case's predicted class that are no more alike than query and case."
+)
+
+
+def terminal(report: Report, console: Console, *, pictures: bool) -> None:
+    """Print a report. ``pictures`` asks for thumbnails, drawn only where the terminal has the colours for them.
+
+    Nothing is told by colour alone, and text from data is never read as markup.
+    """
+    screen = _Screen(report, console, pictures=pictures and _colourful(console))
+    screen.head()
+    screen.verdict()
+    for place, section in enumerate(report.sections):
+        screen.section(section, headed=place == 0)
+    screen.trust()
+    screen.warnings()
+    screen.next_commands()
+
+
+def half_blocks(pixels: Pixels, columns: int = THUMBNAIL) -> Text:
+    """A picture ``(H, W, 3) uint8`` as ``columns / 2`` lines of ``▀``, two square pixels to a cell."""
+    small = Image.fromarray(np.ascontiguousarray(pixels)).resize((columns, columns), Image.Resampling.BOX)
+    rows = np.asarray(small, dtype=np.uint8).tolist()
+    drawn = Text(no_wrap=True, end="")
+    for place in range(0, columns - columns % 2, 2):
+        if place:
+            drawn.append("\n")
+        for upper, lower in zip(rows[place], rows[place + 1], strict=True):
+            drawn.append("▀", Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower)))
+    return drawn
+
+
+def _colourful(console: Console) -> bool:
+    many = console.color_system in ("truecolor", "256")
+    return many and console.is_terminal and not console.no_color and not console.options.ascii_only
+
+
+def shortened(path: str, width: int) -> str:
+    """A path whose beginning gives way to ``…`` where it needs more than ``width`` columns; the name counts most."""
+    if cell_len(path) <= width:
+        return path
+    end = path
+    while end and cell_len(end) > max(width - 1, 0):
+        end = end[1:]
+    return f"…{end}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Screen:
+    report: Report
+    console: Console
+    pictures: bool
+
+    @property
+    def width(self) -> int:
+        """Columns in use; a pseudo-terminal may claim to have none."""
+        return max(NARROWEST, min(self.console.width, WIDEST))
+
+    def head(self) -> None:
+        """File, answer, runner-up; then base, network and date."""
+        report = self.report
+        line = Text.assemble(
+            self._text(report.file_name, "bold"),
+            self._text("  called "),
+            self._text(f"{report.called} {percent(report.confidence)}", "bold"),
+        )
+        if report.runner_up is not None and report.runner_up_probability is not None:
+            line.append_text(self._text(f"  runner-up {report.runner_up} {percent(report.runner_up_probability)}"))
+        self._print(line)
+        self._print(self._text(f"{report.base} · {report.network} · {report.date}", "dim"))
+        if report.synthetic is not None:
+            self._print(self._text(f"Synthetic. {report.synthetic}", "reverse"))
+
+    def verdict(self) -> None:
+        """The worst news and what follows it."""
+        self._gap()
+        for statement in (self.report.verdict, *self.report.also):
+            self._statement(statement)
+
+    def section(self, section: Section, *, headed: bool) -> None:
+        """One list as a table, or the reason why it is empty. Column names stand over the first list only."""
+        self._gap()
+        self._print(self._text(_ROLES.get(section.role, "") + section.title, "bold"))
+        if section.role == "rival":
+            self._print(self._text(section.lead, "dim"), indent=2)
+        if not section.cards:
+            self._print(self._text(section.empty or "Nothing to show."), indent=2)
+            return
+        names = self._names_width()
+        table = Table(box=None, padding=(0, 2, 0, 0), show_header=headed, header_style="dim", pad_edge=False)
+        table.add_column("", width=4, no_wrap=True)
+        if self.pictures:
+            table.add_column("", width=THUMBNAIL, no_wrap=True)
+        table.add_column(self._text("label → predicted"), width=names, overflow="fold")
+        table.add_column("alike", width=5, justify="right", no_wrap=True)
+        table.add_column("distance", width=8, justify="right", no_wrap=True)
+        table.add_column("case", width=self._case_width(names), overflow="fold")
+        for card in section.cards:
+            table.add_row(*self._row(card, self._case_width(names)))
+        self.console.print(table, width=self.width)
+
+    def trust(self) -> None:
+        """Every bar of the page as one paragraph."""
+        self._gap()
+        for bar in self.report.bars:
+            head, note = self._text(f"{bar.name} {bar.figure}", "bold"), self._text(bar.note, "dim")
+            self._print(Text.assemble(head, self._text(f"  {bar.reading} "), note))
+        if any(card.alike != "–" for section in self.report.sections for card in section.cards):
+            self._print(self._text(_ALIKE, "dim"))
+
+    def warnings(self) -> None:
+        """Failed checks and warnings, one line each."""
+        troubled = [check for check in self.report.checks if check.level in (Level.ALARM, Level.CAUTION)]
+        told = [*troubled, *(Statement(one.text, Level.CAUTION) for one in self.report.warnings)]
+        if told:
+            self._gap()
+        for statement in told:
+            self._statement(Statement(statement.text, statement.level), style="")
+
+    def next_commands(self) -> None:
+        """What to type next, one command a line."""
+        if not self.report.next_commands:
+            return
+        self._gap()
+        self._print(self._text("Next:", "dim"))
+        for command in self.report.next_commands:
+            self._print(self._text(command), indent=2)
+
+    def _row(self, card: Card, width: int) -> Sequence[Text]:
+        against = card.contradicts is not None
+        differ = card.label != card.predicted
+        cells = [
+            self._text(f"{'✕' if against else ' '} {card.neighbour.rank}", "bold red" if against else ""),
+            Text.assemble(self._text(f"{card.label} → "), self._text(card.predicted, "strike" if differ else "")),
+            self._text(card.alike),
+            self._text(f"{card.neighbour.distance:.3f}"),
+            self._whence(card, width),
+        ]
+        if self.pictures:
+            pixels = None if card.picture is None else card.picture.pixels
+            thumbnail = Text("none") if pixels is None else half_blocks(pixels)
+            cells.insert(1, thumbnail.append("\n "))  # a free line, so that two pictures do not run together
+        return cells
+
+    def _whence(self, card: Card, width: int) -> Text:
+        """Id, near-duplicates and path on one line; beside a thumbnail on several, with a contradiction's reason."""
+        folded = f" ×{card.neighbour.group_size}" if card.neighbour.group_size > 1 else ""
+        before = self._text(card.case_id + folded, "dim")
+        if self.pictures:
+            lines = [before, self._text(shortened(card.path, width))]
+            if card.contradicts is not None:
+                lines.append(self._text(card.contradicts, "bold"))
+            return Text("\n").join(lines)
+        room = width - before.cell_len - 1
+        return Text.assemble(before, " ", self._text(shortened(card.path, room) if room > 4 else card.path))
+
+    def _names_width(self) -> int:
+        longest = max(cell_len(f"{c.label} → {c.predicted}") for s in self.report.sections for c in s.cards)
+        return min(max(longest, 17), 18 if self.width < WIDEST else 30)
+
+    def _case_width(self, names: int) -> int:
+        taken = 4 + names + 5 + 8 + 4 * 2 + (THUMBNAIL + 2 if self.pictures else 0)
+        return max(8, self.width - taken)
+
+    def _statement(self, statement: Statement, style: str | None = None) -> None:
+        shown = _STYLES[statement.level] if style is None else style
+        sign = self._text(_SIGNS[statement.level], shown)
+        grid = Table.grid()
+        grid.add_column(width=2, no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(sign, self._text(statement.text, shown))
+        self.console.print(grid, width=self.width)
+
+    def _text(self, text: str, style: str = "") -> Text:
+        """Text that is printed as it stands: no markup, no control characters, ASCII where that is all there is."""
+        shown = printable(text)
+        if self.console.options.ascii_only:
+            shown = shown.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+        return Text(shown, style)
+
+    def _print(self, text: Text, indent: int = 0) -> None:
+        self.console.print(Padding(text, (0, 0, 0, indent), expand=False), width=self.width, overflow="fold")
+
+    def _gap(self) -> None:
+        self.console.print()

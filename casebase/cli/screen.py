@@ -1,0 +1,90 @@
+"""Where text goes: results to stdout, everything else to stderr; progress only where somebody is watching."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from casebase.reading import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+WIDEST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """How to speak: ``json`` keeps stdout for one JSON value, ``quiet`` keeps stderr for errors."""
+
+    json: bool = False
+    quiet: bool = False
+    color: bool = True
+
+    def out(self) -> Console:
+        """The console of results."""
+        return _console(sys.stdout, color=self.color)
+
+    def note(self, text: str) -> None:
+        """A line on stderr, unless quiet."""
+        if not self.quiet:
+            sys.stderr.write(f"{printable(text)}\n")
+            sys.stderr.flush()
+
+    def result(self, value: Any) -> None:
+        """The JSON result on stdout."""
+        from casebase.explain.render_json import dumps
+
+        sys.stdout.write(dumps(value) + "\n")
+        sys.stdout.flush()
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[int, int, int], None]]:
+        """A bar on a terminal, plain lines elsewhere, nothing when quiet."""
+        if self.quiet:
+            yield lambda done, total, skipped: None
+            return
+        if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+            from casebase.indexer.progress import lines
+
+            yield lines()
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        bar = Progress(
+            TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(), TextColumn("{task.fields[skipped]} skipped"),
+            console=_console(sys.stderr, color=self.color), transient=True,
+        )  # fmt: skip
+        task = bar.add_task("", total=None, rate="", skipped=0)
+
+        def show(done: int, total: int, skipped: int) -> None:
+            spent = bar.tasks[0].elapsed or 0.0
+            rate = f"{done / spent:.0f}/s" if spent > 1 else ""
+            bar.update(task, completed=done, total=total, rate=rate, skipped=skipped)
+
+        with bar:
+            yield show
+
+
+def _console(stream: Any, *, color: bool) -> Console:
+    """A console of at most 100 columns that honours ``NO_COLOR``, ``FORCE_COLOR`` and ``TERM=dumb``."""
+    from rich.console import Console
+
+    plain = not color or os.environ.get("TERM") == "dumb"
+    found = Console(file=stream, no_color=True if plain else None, highlight=False, emoji=False, soft_wrap=False)
+    if found.width > WIDEST:
+        found.width = WIDEST
+    return found
+
+
+def fail(text: str) -> None:
+    """An error on stderr: one line, no traceback."""
+    sys.stderr.write(f"casebase: {printable(text)}\n")
+    sys.stderr.flush()

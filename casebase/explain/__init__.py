@@ -1,0 +1,6 @@
+"""Explain: from a retrieval to something a person can read.
+
+``cam`` and ``where_map`` say where a network looked and where a likeness lies · ``deletion`` tests whether a map marks
+what matters · ``service`` puts them together · ``report`` turns the result into sentences · ``render_html`` and
+``render_json`` write it down.
+"""

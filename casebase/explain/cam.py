@@ -1,0 +1,99 @@
+"""Grad-CAM by torchcam, behind a guard against what libraries and networks do to each other.
+
+Selvaraju et al. 2017, "Grad-CAM", https://arxiv.org/abs/1610.02391. For class c with score y_c and feature map A_k:
+
+    w_k = mean over cells of dy_c / dA_k          L_c = ReLU( sum_k w_k A_k )
+
+The network is copied with its weights shared and ``inplace=False`` activations, and the feature map is cloned as it
+leaves its layer: torchvision's DenseNet and ResNets overwrite it afterwards, which moves the map by up to 0.3.
+torchcam is not safe on several threads, so a lock is held from hooking to unhooking.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from casebase.errors import NoTargetLayer
+from casebase.explanations import SaliencyMap, frozen
+
+BATCH = 16
+
+
+def safe_copy(module: nn.Module) -> nn.Module:
+    """A copy in eval mode that shares all weights, overwrites no activation in place and carries no hook."""
+    shared = {id(t): t for t in [*module.parameters(), *module.buffers()]}
+    copied = copy.deepcopy(module, shared).eval()
+    for part in copied.modules():
+        if getattr(part, "inplace", False):
+            part.inplace = False  # type: ignore[assignment]  # nn.ReLU and its relatives declare it as bool
+        part._forward_hooks.clear()
+        part._forward_pre_hooks.clear()
+    return copied
+
+
+class GradCam:
+    """Grad-CAM of one network at one layer. ``layer`` is a submodule's name; its output must be ``(N, D, h, w)``."""
+
+    name = "gradcam"
+
+    def __init__(self, module: nn.Module, layer: str | None, lock: threading.Lock | threading.RLock) -> None:
+        if layer is None:
+            raise NoTargetLayer(
+                "this network has no spatial feature map, so there is no Grad-CAM; use --no-overlays, "
+                "or a network with convolutions"
+            )
+        self.layer = layer
+        self._module = safe_copy(module)
+        self._lock = lock
+
+    def raw(self, images: NDArray[np.float32], targets: Sequence[int]) -> NDArray[np.float32]:
+        """Maps ``(N, h, w) float32`` >= 0, not scaled, of normalised ``images (N, 3, H, W)`` for one class index each."""
+        from torchcam.methods import GradCAM
+
+        found = []
+        parameter = next(self._module.parameters())
+        with self._lock, torch.inference_mode(False), torch.enable_grad():
+            for start in range(0, len(images), BATCH):
+                part = torch.from_numpy(images[start : start + BATCH].copy()).to(parameter.device).requires_grad_(True)
+                wanted = list(targets[start : start + BATCH])
+                with GradCAM(self._module, self.layer) as extractor:
+                    tapped = self._module.get_submodule(self.layer)
+                    tap = tapped.register_forward_hook(lambda module, given, out: out.clone())
+                    try:
+                        scores = self._module(part)
+                        (maps,) = extractor(wanted, scores, normalized=False)
+                    finally:
+                        tap.remove()
+                finite = torch.isfinite(scores).all(dim=1)  # torchcam sums around NaN and would show a clean map
+                found.append(torch.where(finite[:, None, None], maps.detach().float(), torch.nan).cpu().numpy())
+        return np.concatenate(found)
+
+    def explain(
+        self, images: NDArray[np.float32], targets: Sequence[int], names: Sequence[str], ids: Sequence[str]
+    ) -> list[SaliencyMap]:
+        """Scaled maps; ``names`` and ``ids`` are the class and the image of each row."""
+        return [
+            scaled(values, self.name, name, image, self.layer)
+            for values, name, image in zip(self.raw(images, targets), names, ids, strict=True)
+        ]
+
+
+def scaled(values: NDArray[np.float32], method: str, target: str, image: str, layer: str) -> SaliencyMap:
+    """A raw map min-max scaled to [0, 1]; one that says nothing is all zeros and names its reason."""
+    reason = None
+    if not np.isfinite(values).all():
+        reason = "the map is not finite"
+    elif float(np.ptp(values)) <= 1e-12 * max(1.0, float(np.abs(values).max())):
+        reason = "the map is zero everywhere" if not values.any() else "the map is the same everywhere"
+    if reason is not None:
+        flat = frozen(np.zeros(values.shape, dtype=np.float32))
+        return SaliencyMap(flat, method, target, image, layer, reason)
+    low = values.min()
+    return SaliencyMap(frozen((values - low) / np.ptp(values)), method, target, image, layer)

@@ -1,0 +1,158 @@
+"""Pictures of a report: views, maps drawn on them with one scale per page, and the same maps in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from casebase import overlay
+from casebase.explain import sentences
+from casebase.explanations import QUERY_ID, Explanation, Figure, Pixels, SaliencyMap, Scale, Shown, WhereMap
+from casebase.reading import percent, printable
+
+QUERY_SIDE = 512
+CASE_SIDE = 256
+_CORNERS = ("upper left", "upper right", "lower left", "lower right")
+
+
+def within(pixels: Pixels, side: int) -> Pixels:
+    """A picture ``(H, W, 3) uint8`` whose longer side is at most ``side``."""
+    height, width = pixels.shape[:2]
+    if max(height, width) <= side:
+        return pixels
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS), dtype=np.uint8)
+
+
+def quadrants(values: NDArray[np.float32]) -> tuple[float, float, float, float] | None:
+    """Shares of a map's positive mass ``(h, w)`` by quadrant, in reading order; None where there is no such mass."""
+    mass = np.repeat(np.repeat(np.clip(np.nan_to_num(values.astype(np.float64)), 0.0, None), 2, axis=0), 2, axis=1)
+    total = float(mass.sum())
+    if total <= 0:
+        return None
+    h, w = values.shape  # after doubling, the middle lies at h and w, also for odd sizes
+    parts = (mass[:h, :w], mass[:h, w:], mass[h:, :w], mass[h:, w:])
+    shares = [float(part.sum()) / total for part in parts]
+    return shares[0], shares[1], shares[2], shares[3]
+
+
+def in_words(values: NDArray[np.float32]) -> str:
+    """Where a map's positive mass lies: ``upper left 41 %, …``."""
+    shares = quadrants(values)
+    if shares is None:
+        return "no part of the picture"
+    return ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in zip(_CORNERS, shares, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class CasePictures:
+    """What a card shows of a case: its picture, or why there is none, and its maps."""
+
+    picture: Figure | None
+    maps: tuple[Figure, ...]
+    missing: str | None
+
+
+class Gallery:
+    """All pictures of one explanation, each drawn once. ``bound`` is the where value drawn in full colour."""
+
+    def __init__(self, explanation: Explanation) -> None:
+        self._explanation = explanation
+        self._called = explanation.retrieval.prediction.predicted
+        self._cases: dict[tuple[str, str], CasePictures] = {}
+        query = explanation.shown.get(QUERY_ID)
+        self._query = None if query is None else within(query.view, CASE_SIDE)
+        sides = [side for one in self.usable for side in (one.query_values, one.case_values)]
+        self.bound = max((float(np.abs(side).max(initial=0.0)) for side in sides), default=0.0)
+
+    @property
+    def usable(self) -> list[WhereMap]:
+        """The where maps that explain enough of their pair's likeness to be shown."""
+        maps = self._explanation.where.values()
+        return [one for one in maps if sentences.carried(one) >= sentences.CARRIES]
+
+    def of_query(self, rivals: Sequence[str]) -> list[Figure]:
+        """The query whole with the network's crop, its map for the predicted class, and for a rival that has one."""
+        shown = self._explanation.shown.get(QUERY_ID)
+        if shown is None:
+            return [Figure(None, "The query's picture is not at hand, so no map of it can be shown.", "Query")]
+        looked = [name for name in rivals if (QUERY_ID, name) in self._explanation.saliency]
+        figures = [self._whole(shown), self._looked(shown, self._called, "predicted")]
+        rival = next(iter([*looked, *rivals]), None)
+        return figures if rival is None else [*figures, self._looked(shown, rival, "rival")]
+
+    def of_case(self, case_id: str, predicted: str, path: str) -> CasePictures:
+        """A case's picture and maps; ``predicted`` is the class whose saliency map is shown, raw as in the keys."""
+        key = (case_id, predicted)
+        if key not in self._cases:
+            self._cases[key] = self._draw(case_id, predicted, path)
+        return self._cases[key]
+
+    def scales(self) -> list[Scale]:
+        """The colour bars of the maps on the page."""
+        bars = []
+        if any(one.degenerate is None for one in self._explanation.saliency.values()):
+            low, high = "looked at least", "looked at most, each map scaled to its own range"
+            bars.append(Scale("Where it looked", overlay.sequential_bar(), low, high))
+        if self.bound > 0:
+            low = f"−{self.bound:.3f} against the likeness"
+            high = f"+{self.bound:.3f} for it, in cosine per cell, one scale for all pairs"
+            bars.append(Scale("Where the likeness lies", overlay.diverging_bar(), low, high))
+        return bars
+
+    def _whole(self, shown: Shown) -> Figure:
+        cropped = shown.box != (0.0, 0.0, 1.0, 1.0)
+        seen = "the network saw what lies inside the white line" if cropped else "the network saw all of it"
+        pixels = overlay.boxed(within(shown.whole, QUERY_SIDE), shown.box)
+        return Figure(pixels, f"The query, whole; {seen}.", f"The query; {seen}")
+
+    def _looked(self, shown: Shown, name: str, role: str) -> Figure:
+        spoken, what = printable(name), "the answer" if role == "predicted" else "the rival"
+        title = f"Looked at for {spoken}, {what}"
+        found = self._explanation.saliency.get((QUERY_ID, name))
+        if found is None:
+            return Figure(None, f"No map was made for {spoken}.", title, role)
+        if found.degenerate is not None:
+            return Figure(None, f"The map for {spoken} means nothing: {printable(found.degenerate)}.", title, role)
+        drawn = overlay.saliency_overlay(within(shown.view, QUERY_SIDE), found.values)
+        return Figure(drawn, _saliency_alt("the query", found), f"{title} · {printable(found.method)}", role)
+
+    def _draw(self, case_id: str, predicted: str, path: str) -> CasePictures:
+        shown = self._explanation.shown.get(case_id)
+        if shown is None:
+            return CasePictures(None, (), f"No picture of {path}: its file is gone, or it was not drawn.")
+        view = within(shown.view, CASE_SIDE)
+        maps: list[Figure] = []
+        where = self._explanation.where.get(case_id)
+        if where is not None and sentences.carried(where) >= sentences.CARRIES:
+            maps += self._where(where, view)
+        saliency = self._explanation.saliency.get((case_id, predicted))
+        if saliency is not None and saliency.degenerate is None:
+            drawn = overlay.saliency_overlay(view, saliency.values)
+            maps.append(Figure(drawn, _saliency_alt("this case", saliency), f"looked at for {printable(predicted)}"))
+        return CasePictures(Figure(view, "", "case"), tuple(maps), None)
+
+    def _where(self, where: WhereMap, view: Pixels) -> list[Figure]:
+        share = f"the map explains {percent(sentences.carried(where))} of the likeness"
+        sides = [(view, where.case_values, "in the case")]
+        if self._query is not None:
+            sides.insert(0, (self._query, where.query_values, "in the query"))
+        return [
+            Figure(
+                overlay.where_overlay(pixels, values, self.bound),
+                f"Where the likeness of this pair lies {side}: {in_words(values)}; {share}.",
+                f"alike {side}",
+                "where",
+            )
+            for pixels, values, side in sides
+        ]
+
+
+def _saliency_alt(whose: str, found: SaliencyMap) -> str:
+    source = f"{printable(found.method)}, {printable(found.layer)}"
+    return f"Where the network looked in {whose} for {printable(found.target)} ({source}): {in_words(found.values)}."

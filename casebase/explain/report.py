@@ -1,0 +1,183 @@
+"""From an explanation to what a person reads: contradictions first, then support, in words and pixels."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from casebase.answers import Neighbour, Retrieval, Role
+from casebase.explain import sentences, verdict
+from casebase.explain.figures import Gallery
+from casebase.explanations import Card, Explanation, Level, Report, Section, Statement
+from casebase.reading import printable
+
+
+def compose(
+    explanation: Explanation,
+    *,
+    base: str,
+    network: str,
+    date: str,
+    provenance: Sequence[tuple[str, str]],
+    synthetic: str | None,
+) -> Report:
+    """The readable form of an explanation.
+
+    ``base``, ``network`` and ``date`` stand in the page's head; ``provenance`` (name, value) comes before what the
+    explanation itself can tell; ``synthetic`` is a sentence shown as a banner, for pictures that nobody photographed.
+    """
+    answer = explanation.retrieval
+    said = answer.prediction
+    gallery = Gallery(explanation)
+    name, called = printable(answer.query.path), printable(said.predicted)
+    worst, also = verdict.verdicts(answer)
+    return Report(
+        title=f"{name}: called {called}",
+        file_name=name,
+        called=called,
+        confidence=said.confidence,
+        runner_up=None if said.runner_up is None else printable(said.runner_up),
+        runner_up_probability=None if said.runner_up is None else said.probabilities[said.runner_up],
+        base=printable(base),
+        network=printable(network),
+        date=printable(date),
+        verdict=worst,
+        also=also,
+        bars=verdict.bars(answer),
+        query_figures=gallery.of_query([rival.name for rival in answer.rivals]),
+        sections=_Sections(answer, gallery).all(),
+        scales=gallery.scales(),
+        checks=checks(explanation),
+        warnings=[Statement(printable(w)) for w in dict.fromkeys([*explanation.warnings, *answer.warnings])],
+        provenance=_provenance(explanation, provenance),
+        synthetic=None if synthetic is None else printable(synthetic),
+        explanation=explanation,
+        next_commands=commands(answer),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sections:
+    answer: Retrieval
+    gallery: Gallery
+
+    def all(self) -> list[Section]:
+        return [self._nearest(), self._twins(), *map(self._rival, range(len(self.answer.rivals))), self._semi()]
+
+    def _nearest(self) -> Section:
+        answer, called = self.answer, self.answer.prediction.predicted
+        total, against = len(answer.nearest), len(answer.contradicting)
+        same = sum(row.case.predicted == called for row in answer.nearest)
+        labelled = sum(row.case.label == called for row in answer.nearest)
+        spoken = printable(called)
+        lead = "Chosen by likeness alone, so that a contradiction can show itself."
+        if total:
+            verb = "contradicts" if against == 1 else "contradict"
+            lead += f" {against} of {total} {verb} the answer; {same} predicted {spoken}, {labelled} labelled {spoken}."
+        empty = sentences.emptiness(answer, Role.NEAREST)
+        title = "Nearest, whatever their class"
+        return self._section("nearest", title, lead, "plain", rows=answer.nearest, empty=empty)
+
+    def _twins(self) -> Section:
+        answer = self.answer
+        called = printable(answer.prediction.predicted)
+        lead = f"The nearest cases the network also calls {called}. What they are is their label."
+        empty = sentences.emptiness(answer, Role.TWIN)
+        return self._section("twins", f"Why {called}: twins", lead, "predicted", rows=answer.twins, empty=empty)
+
+    def _rival(self, place: int) -> Section:
+        rival = self.answer.rivals[place]
+        name = printable(rival.name)
+        empty = f"No case of class {name} in this base."
+        if rival.available:
+            empty = f"No case predicted {name} is left once the query's own copies are taken out."
+        lead = sentences.rival_lead(rival, self.answer.prediction.confidence)
+        rows = [replace(row, rank=rank) for rank, row in enumerate(self.answer.of_rival(rival.name), start=1)]
+        return self._section(f"rival-{place + 1}", f"Why not {name}", lead, "rival", rows=rows, empty=empty)
+
+    def _semi(self) -> Section:
+        answer = self.answer
+        called = printable(answer.prediction.predicted)
+        lead = f"Cases that lie toward the nearest rival case and are still called {called}."
+        empty = sentences.emptiness(answer, Role.SEMI_FACTUAL)
+        rows = answer.semi_factuals
+        return self._section("even-if", f"Even if: still {called}", lead, "predicted", rows=rows, empty=empty)
+
+    def _section(self, key: str, title: str, lead: str, role: str, *, rows: Sequence[Neighbour], empty: str) -> Section:
+        cards = [self._card(row, title, contradicts=role != "rival") for row in rows]
+        return Section(key, title, lead, cards, None if cards else empty, role)
+
+    def _card(self, row: Neighbour, title: str, *, contradicts: bool) -> Card:
+        case = row.case
+        path, label, predicted = printable(case.path), printable(case.label), printable(case.predicted)
+        pictures = self.gallery.of_case(case.id, case.predicted, path)
+        against = sentences.objection(row, self.answer.prediction.predicted) if contradicts else None
+        large, reading = sentences.alike(row)
+        names = f"labelled {label}, predicted {predicted}"
+        alt = f"{title}, number {row.rank}: {names}, {sentences.detail(row)}, file {path}."
+        return Card(
+            neighbour=row,
+            case_id=printable(case.id),
+            path=path,
+            label=label,
+            predicted=predicted,
+            contradicts=against,
+            alike=large,
+            reading=reading,
+            detail=sentences.detail(row),
+            picture=None if pictures.picture is None else replace(pictures.picture, alt=alt),
+            maps=pictures.maps,
+            missing=pictures.missing,
+        )
+
+
+def checks(explanation: Explanation) -> list[Statement]:
+    """What was tried against the maps and the labels shown; what failed comes first."""
+    answer = explanation.retrieval
+    told = [sentences.deletion(check) for check in explanation.deletions]
+    for (image, name), found in explanation.saliency.items():
+        if found.degenerate is None:
+            continue
+        reason = f"for {printable(name)} means nothing"
+        if not any(reason in warning for warning in explanation.warnings):
+            text = f"The map of {printable(image)} {reason} and is not shown: {printable(found.degenerate)}."
+            told.append(Statement(text, Level.CAUTION))
+    rows = [*answer.nearest, *answer.twins, *answer.counterfactuals, *answer.semi_factuals]
+    told += filter(None, [sentences.where_check(list(explanation.where.values())), sentences.disagreement(rows)])
+    return sorted(told, key=lambda statement: verdict.WEIGHT[statement.level])
+
+
+def commands(answer: Retrieval) -> list[str]:
+    """What to type next; a name that cannot be typed as it is printed is not offered."""
+    offered = []
+    against = next(iter(answer.contradicting), None)
+    if against is not None and printable(against.case.id) == against.case.id:
+        offered.append(f"casebase cases show {shlex.quote(against.case.id)}")
+    path = answer.query.path
+    if path != "-" and printable(path) == path:
+        rival = answer.prediction.runner_up
+        if rival is not None and printable(rival) == rival and len(answer.rivals) != 1:
+            offered.append(f"casebase query {shlex.quote(path)} --rival {shlex.quote(rival)}")
+        offered.append(f"casebase query {shlex.quote(path)} --report report.html")
+    return offered
+
+
+def _provenance(explanation: Explanation, given: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    answer = explanation.retrieval
+    own = {
+        "Fingerprint of the network": answer.fingerprint,
+        "Query, SHA-256": answer.query.sha256,
+        "Space and metric": f"{answer.search.space}, {answer.search.metric}; distance is 1 − cosine",
+        "Cases searched": f"{answer.search.cases:,}",
+        "Rows asked for per list": str(answer.k),
+        "Class membership read as": str(answer.basis),
+    }
+    for name, source in answer.search.lists.items():
+        own[f"Index of the list {name}"] = f"{source.index}, recall {source.recall:.3f} against exact search"
+    own |= dict(explanation.facts)
+    own |= {f"Seconds, {name}": f"{seconds:.2f}" for name, seconds in explanation.seconds.items()}
+    merged = dict(given)
+    for name, value in own.items():
+        merged.setdefault(name, value)
+    return [(printable(name), printable(value)) for name, value in merged.items()]

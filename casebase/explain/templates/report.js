@@ -1,0 +1,14 @@
+// Paper has no folds: open what is collapsed before printing, and put it back afterwards.
+(() => {
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll("details:not([open])")];
+    for (const part of closed) part.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const part of closed) part.open = false;
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") document.activeElement?.blur();
+  });
+})();

@@ -1,0 +1,128 @@
+"""The verdict strip: the worst news in one sentence, and the bars beside it."""
+
+from __future__ import annotations
+
+import math
+
+from casebase.answers import Retrieval, Role
+from casebase.explain import sentences
+from casebase.explanations import Bar, Level, Statement
+from casebase.reading import percent, printable
+
+WEIGHT = {Level.ALARM: 0, Level.CAUTION: 1, Level.PLAIN: 2, Level.CALM: 3}
+_CALM = Statement("Nothing here speaks against the answer.", Level.CALM)
+_Fact = tuple[Statement, ...]
+
+
+def verdicts(answer: Retrieval) -> tuple[Statement, list[Statement]]:
+    """The worst news as one sentence, and everything else that weighs, worst first, each with its reason behind it."""
+    told = [*_known(answer), *_far(answer), *_contradicted(answer), *_unsure(answer)]
+    told.sort(key=lambda fact: WEIGHT[fact[0].level])  # stable: within a level the order above holds
+    flat = [statement for fact in told for statement in fact]
+    if not flat or WEIGHT[flat[0].level] > WEIGHT[Level.CAUTION]:
+        return _CALM, [_agreement(answer), *flat]
+    return flat[0], flat[1:]
+
+
+def _agreement(answer: Retrieval) -> Statement:
+    called = printable(answer.prediction.predicted)
+    nearest = "The nearest case is" if len(answer.nearest) == 1 else f"All {len(answer.nearest)} nearest cases are"
+    return Statement(f"{nearest} labelled and predicted {called}. That is agreement, not proof.")
+
+
+def _known(answer: Retrieval) -> list[_Fact]:
+    if answer.query.known_case is None:
+        return []
+    known = printable(answer.query.known_case)
+    why = f"Case {known} has exactly these pixels; it is left out of the lists, and the network may know it by heart."
+    return [(Statement("The query is a training image.", Level.ALARM), Statement(why))]
+
+
+def _far(answer: Retrieval) -> list[_Fact]:
+    gate, called = answer.trust.comparable, answer.prediction.predicted
+    if answer.twins and gate is None:
+        unknown = f"Whether a nearest twin this far away is usual for {printable(called)} is not known: too few images."
+        return [(Statement(unknown),)]
+    if gate is not None and gate.share >= sentences.RARE:
+        return []
+    why = sentences.emptiness(answer, Role.TWIN) if gate is None else f"Only {sentences.comparable(gate, called)}"
+    return [(Statement("No comparable case in this base.", Level.ALARM), Statement(why))]
+
+
+def _contradicted(answer: Retrieval) -> list[_Fact]:
+    against, total = answer.contradicting, len(answer.nearest)
+    if against:
+        level = Level.ALARM if 2 * len(against) > total else Level.CAUTION
+        cases = "case contradicts" if total == 1 else "cases contradict" if len(against) > 1 else "cases contradicts"
+        text = f"{len(against)} of {total} nearest {cases} this answer."
+        kinds = sentences.objections(against, answer.prediction.predicted)
+        return [(Statement(text, level), Statement(f"Of the {total} nearest, {kinds}."))]
+    if not answer.counterfactuals and answer.nearest:
+        silent = (
+            "No case of another class could be compared: nothing in this base could have spoken against the answer."
+        )
+        return [(Statement(silent, Level.CAUTION),)]
+    return []
+
+
+def _unsure(answer: Retrieval) -> list[_Fact]:
+    told: list[_Fact] = []
+    trust, ranked = answer.trust.trust_score, answer.prediction.ranked
+    if trust is not None and trust < 1:
+        text = f"A case of another class is nearer than the nearest twin ({sentences.times(trust)} its distance)."
+        told.append((Statement(text, Level.CAUTION),))
+    if len(ranked) > 1 and ranked[0][1] - ranked[1][1] < sentences.TIE:
+        pair = ", ".join(f"{printable(name)} {percent(p)}" for name, p in ranked[:2])
+        told.append((Statement(f"The network is nearly undecided: {pair}.", Level.CAUTION),))
+    return told
+
+
+def bars(answer: Retrieval) -> list[Bar]:
+    """Softmax and trust score side by side, and how usual the nearest twin's distance is."""
+    said, trust = answer.prediction, answer.trust.trust_score
+    called = printable(said.predicted)
+    other = ""
+    if said.runner_up is not None:
+        other = f", {percent(said.probabilities[said.runner_up])} to {printable(said.runner_up)}"
+    classes = sentences.counted(len(said.probabilities), "class", "classes")
+    softmax = Bar(
+        name="Softmax",
+        value=said.confidence,
+        figure=percent(said.confidence),
+        reading=f"The network gives {percent(said.confidence)} to {called}{other}.",
+        note=f"Over {classes}. Not calibrated to a chance of being right.",
+    )
+    return [softmax, _trust_bar(trust), _comparable_bar(answer)]
+
+
+def _trust_bar(trust: float | None) -> Bar:
+    if trust is None or not math.isfinite(trust):
+        text = "No trust score: it needs a twin and a case of another class."
+        return Bar("Trust score", None, "–", text, "Distances of two cases, 1 − cosine.")
+    return Bar(
+        name="Trust score",
+        value=trust / (1.0 + trust),
+        figure=sentences.times(trust),
+        reading=f"The nearest case of another class is {sentences.times(trust)} as far as the nearest twin.",
+        note="Two cases' distances, 1 − cosine. Not calibrated to a chance of being right.",
+        mark="Drawn as t / (1 + t); the mark means equally far.",
+        tick=0.5,
+    )
+
+
+def _comparable_bar(answer: Retrieval) -> Bar:
+    gate = answer.trust.comparable
+    if gate is None:
+        text = "Not known: too few images of the predicted class to compare with."
+        return Bar("Comparable", None, "–", text, "How usual the nearest twin's distance is.")
+    return Bar(
+        name="Comparable",
+        value=gate.share,
+        figure=percent(gate.share),
+        reading=sentences.comparable(gate, answer.prediction.predicted),
+        note=f"Compared with: {printable(gate.reference)}.",
+        mark=f"Left of the mark, at {percent(sentences.RARE)}, no case counts as comparable.",
+        low=gate.low,
+        high=gate.high,
+        tick=sentences.RARE,
+    )

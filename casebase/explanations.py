@@ -1,0 +1,267 @@
+"""Explanations: maps, pictures, and the report made of them.
+
+An :class:`Explanation` holds what was measured; a :class:`Report` holds what a person is shown, already in words and
+pixels, so that page and terminal cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casebase.answers import Neighbour, Retrieval, finite
+from casebase.errors import UsageError
+from casebase.ports import Renderer
+
+QUERY_ID = "query"
+Pixels = NDArray[np.uint8]
+
+
+def frozen(values: NDArray[Any]) -> NDArray[Any]:
+    """A read-only copy, for arrays inside frozen results."""
+    copy = np.array(values)
+    copy.setflags(write=False)
+    return copy
+
+
+@dataclass(frozen=True, eq=False)
+class SaliencyMap:
+    """Where a network looked for one class: ``values (H, W) float32`` in [0, 1], min-max scaled per image.
+
+    ``degenerate`` names why a map means nothing (constant, not finite), or is None.
+    """
+
+    values: NDArray[np.float32]
+    method: str
+    target: str
+    image_id: str
+    layer: str
+    degenerate: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class WhereMap:
+    """Which cells carry the similarity of one pair; signed.
+
+    ``query_values`` and ``case_values`` are ``(h, w) float32``; each sums to the cosine of the pair:
+    S_p = a_p . h' / (P |h| |h'|) (Stylianou, Souvenir & Pless 2019, "Visualizing Deep Similarity Networks",
+    https://arxiv.org/abs/1901.00536). ``residual`` is the larger of the two sums' distances from ``similarity``.
+    """
+
+    query_values: NDArray[np.float32]
+    case_values: NDArray[np.float32]
+    case_id: str
+    similarity: float
+    residual: float
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A picture as it is shown: ``view (S, S, 3)`` is what the network saw, ``whole (h, w, 3)`` the upright image.
+
+    ``box`` (left, top, right, bottom) is the view's place in the whole, as fractions of its width and height.
+    """
+
+    image_id: str
+    view: Pixels
+    whole: Pixels
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What hiding the marked part does to the class probability, against hiding as much at random.
+
+    ``share`` of the cells is replaced by a blurred picture; ``marked`` is the drop of the probability (in [-1, 1]) for
+    the map's top cells, ``random`` the mean over ``draws`` random choices and ``spread`` their standard deviation.
+    """
+
+    target: str
+    share: float
+    marked: float
+    random: float
+    spread: float
+    draws: int
+
+    @property
+    def convincing(self) -> bool:
+        """Whether the marked part matters more than two standard deviations beyond a random one."""
+        return self.marked > self.random + 2 * self.spread and self.marked > 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A retrieval and what can be seen of it. Keys of ``saliency`` are (image id, class), of ``where`` case ids."""
+
+    retrieval: Retrieval
+    shown: Mapping[str, Shown]
+    saliency: Mapping[tuple[str, str], SaliencyMap]
+    where: Mapping[str, WhereMap]
+    deletions: Sequence[Deletion]
+    warnings: Sequence[str]
+    facts: Mapping[str, str]
+    seconds: Mapping[str, float]
+    overlays: Mapping[str, Path | None] = field(default_factory=dict)
+    report: Report | None = None
+    renderer: Renderer | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The object of schema ``casebase.query/1`` with overlays, maps' figures and all warnings."""
+        value = self.retrieval.to_dict()
+        value["overlays"] = {name: None if path is None else str(path) for name, path in self.overlays.items()}
+        value["where"] = {
+            case: {"similarity": finite(m.similarity), "residual": finite(m.residual)} for case, m in self.where.items()
+        }
+        value["deletion"] = [
+            {
+                "class": d.target,
+                "share": d.share,
+                "marked": finite(d.marked),
+                "random": finite(d.random),
+                "spread": finite(d.spread),
+                "draws": d.draws,
+            }
+            for d in self.deletions
+        ]
+        value["warnings"] = list(self.warnings)
+        value["seconds"] = {name: finite(seconds) for name, seconds in self.seconds.items()}
+        return value
+
+    def save(self, target: str | Path) -> Path:
+        """Write the report as one self-contained HTML page and return its path."""
+        if self.report is None or self.renderer is None:
+            raise UsageError("this explanation was made without a report")
+        return self.renderer.render(self.report, Path(target))
+
+    def _repr_html_(self) -> str:
+        return "" if self.report is None or self.renderer is None else self.renderer.inline(self.report)
+
+
+class Level(StrEnum):
+    """How much a sentence should worry the reader."""
+
+    ALARM = "alarm"
+    CAUTION = "caution"
+    PLAIN = "plain"
+    CALM = "calm"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One plain sentence, with its weight."""
+
+    text: str
+    level: Level = Level.PLAIN
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A picture to be shown: ``pixels (H, W, 3) uint8``, what it is evidence for (alt text), and a short caption.
+
+    Without ``pixels`` the alt text stands in the picture's place and says what is missing. ``role`` is ``plain``,
+    ``predicted``, ``rival`` or ``where``.
+    """
+
+    pixels: Pixels | None
+    alt: str
+    caption: str
+    role: str = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A number in [0, 1] drawn as a bar: its name, its reading in words, and a note on where it comes from.
+
+    ``figure`` is the number as printed beside the bar, which may have another unit than ``value``. ``low`` and ``high``
+    are an interval on the bar's own scale, ``tick`` a place on it; ``mark`` says what both mean where the bar is drawn.
+    """
+
+    name: str
+    value: float | None
+    figure: str
+    reading: str
+    note: str
+    low: float | None = None
+    high: float | None = None
+    tick: float | None = None
+    mark: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """One neighbour as shown. ``contradicts`` holds the reason it speaks against the answer, or None.
+
+    ``case_id``, ``path``, ``label`` and ``predicted`` are the case's own, made safe to print. ``alike`` is the
+    percentile as shown large, ``reading`` its words, ``detail`` the distance and the near-duplicates folded in.
+    """
+
+    neighbour: Neighbour
+    case_id: str
+    path: str
+    label: str
+    predicted: str
+    contradicts: str | None
+    alike: str
+    reading: str
+    detail: str
+    picture: Figure | None
+    maps: Sequence[Figure]
+    missing: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A row of cards under a heading. ``empty`` says what stands there when there is no card."""
+
+    key: str
+    title: str
+    lead: str
+    cards: Sequence[Card]
+    empty: str | None
+    role: str
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """A colour bar that is true to the maps drawn with it: ``pixels (h, w, 3)`` and the text at its two ends."""
+
+    name: str
+    pixels: Pixels
+    low: str
+    high: str
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The readable form of one explanation, in reading order. Everything here is text and pixels.
+
+    ``verdict`` is the worst news, ``also`` what follows it, in falling weight. All text is safe to print.
+    """
+
+    title: str
+    file_name: str
+    called: str
+    confidence: float
+    runner_up: str | None
+    runner_up_probability: float | None
+    base: str
+    network: str
+    date: str
+    verdict: Statement
+    also: Sequence[Statement]
+    bars: Sequence[Bar]
+    query_figures: Sequence[Figure]
+    sections: Sequence[Section]
+    scales: Sequence[Scale]
+    checks: Sequence[Statement]
+    warnings: Sequence[Statement]
+    provenance: Sequence[tuple[str, str]]
+    synthetic: str | None
+    explanation: Explanation
+    next_commands: Sequence[str] = ()

@@ -1,0 +1,9 @@
+"""Indexer: from pictures to a case base. ``sources`` lists images, ``batches`` spreads the work, ``service`` does it.
+
+``toy`` draws the synthetic birds of the demo and the tests.
+"""
+
+from casebase.indexer.service import IndexSummary, Progress, dry_run, index
+from casebase.indexer.sources import Source, open_source
+
+__all__ = ["IndexSummary", "Progress", "Source", "dry_run", "index", "open_source"]

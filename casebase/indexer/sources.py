@@ -1,0 +1,228 @@
+"""From a folder or a manifest to images in a fixed order.
+
+A folder of class folders (``root/cat/1.jpg``), optionally with splits above them (``root/train/cat/1.jpg``); or a CSV
+or JSONL manifest with ``path`` and ``label`` and, if wanted, ``split`` and ``group``. Whatever cannot be used is kept
+in ``refused`` with its reason, so that it can be shown.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from casebase import hashing
+from casebase.cases import SourceImage
+from casebase.errors import DataError, UsageError
+from casebase.reading import SUFFIXES, printable
+
+TRAINING = frozenset({"train", "training"})
+SPLITS = TRAINING | {"val", "valid", "validation", "dev", "test", "testing"}
+MANIFESTS = frozenset({".csv", ".jsonl", ".ndjson"})
+_OTHER_IMAGES = frozenset(
+    {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".dng", ".cr2", ".nef", ".tga", ".dcm", ".ico", ".pdf"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One image as a source lists it. ``relative`` is a POSIX path below the source's root."""
+
+    relative: str
+    label: str
+    split: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Everything a folder or manifest lists, sorted by path, with what was refused and what should be said."""
+
+    root: Path
+    listed: Sequence[Listed]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def labels(self) -> list[str]:
+        """The class names, sorted."""
+        return sorted({image.label for image in self.listed})
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits that occur, sorted."""
+        return sorted({image.split for image in self.listed if image.split is not None})
+
+    @property
+    def has_training_split(self) -> bool:
+        """Whether some images are marked as training images, so that the others are held out."""
+        return any(image.split is not None and image.split.lower() in TRAINING for image in self.listed)
+
+    def chosen(self, split: str | None) -> list[Listed]:
+        """The images of one split, or all; raises ``UsageError`` for a split that does not occur."""
+        if split is None:
+            return list(self.listed)
+        found = [image for image in self.listed if image.split == split]
+        if not found:
+            have = ", ".join(self.splits) or "no splits at all"
+            raise UsageError(f"no image of split {printable(split)!r} under {self.root}; it has {have}")
+        return found
+
+    def image(self, listed: Listed, number: int) -> SourceImage:
+        """A listed image as the source with this number knows it."""
+        name = hashing.case_id(number, listed.relative)
+        return SourceImage(
+            name, self.root / listed.relative, listed.relative, listed.label, listed.split, listed.group
+        )
+
+
+def open_source(data: Path) -> Source:
+    """List a folder or a manifest. Raises ``DataError`` with what was found instead of images."""
+    if data.is_dir():
+        source = _folder(data)
+    elif data.is_file() and data.suffix.lower() in MANIFESTS:
+        source = _manifest(data)
+    elif data.is_file():
+        raise DataError(f"{data} is a file, not a folder of class folders or a manifest (.csv, .jsonl)")
+    else:
+        raise DataError(f"no such folder or manifest: {data}; name one as `casebase index DATA`")
+    if not source.listed:
+        raise DataError(f"no image to index under {data}; {_instead(source)}")
+    return source
+
+
+def _instead(source: Source) -> str:
+    if source.refused:
+        name, reason = next(iter(source.refused.items()))
+        return f"{len(source.refused)} files were refused, the first {printable(name)!r} ({reason})"
+    return "images belong into one folder per class, such as photos/cat/1.jpg"
+
+
+def _folder(root: Path) -> Source:
+    tops = sorted((e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith(".")), key=os.fsencode)
+    training = [t for t in tops if t.lower() in TRAINING and any(e.is_dir() for e in os.scandir(root / t))]
+    listed: list[Listed] = []
+    refused: dict[str, str] = {}
+    notes: list[str] = []
+    if training:
+        ignored = [t for t in tops if t.lower() not in SPLITS]
+        if ignored:
+            notes.append(f"folders beside the splits were not read: {', '.join(map(printable, ignored))}")
+        for split in (t for t in tops if t.lower() in SPLITS):
+            for name in sorted((e.name for e in os.scandir(root / split) if e.is_dir()), key=os.fsencode):
+                _class_folder(root, f"{split}/{name}", name, split.lower(), listed, refused, notes)
+    else:
+        for name in tops:
+            _class_folder(root, name, name, None, listed, refused, notes)
+        if len(tops) == 1 and listed:
+            notes.append(
+                f"all images lie under one folder, so there is one class, {printable(tops[0])!r}; "
+                f"index {printable(tops[0])}/ itself, or a manifest, if its subfolders are the classes"
+            )
+    loose = [e.name for e in os.scandir(root) if e.is_file() and Path(e.name).suffix.lower() in SUFFIXES]
+    refused.update({name: "not in a class folder" for name in loose})
+    listed.sort(key=lambda image: os.fsencode(image.relative))
+    return Source(root, listed, refused, notes)
+
+
+def _class_folder(
+    root: Path, below: str, label: str, split: str | None,
+    listed: list[Listed], refused: dict[str, str], notes: list[str],
+) -> None:  # fmt: skip
+    if label.startswith("."):
+        return
+    try:
+        label.encode("utf-8")
+    except UnicodeEncodeError:
+        refused[below] = "the folder's name is not UTF-8, so it cannot be a class name"
+        return
+    before = len(listed)
+    for relative in _files(root, below):
+        suffix = Path(relative).suffix.lower()
+        if suffix in SUFFIXES:
+            listed.append(Listed(relative, label, split))
+        elif suffix in _OTHER_IMAGES:
+            refused[relative] = f"format {suffix} is not read; convert it to JPEG or PNG"
+    if len(listed) == before:
+        notes.append(f"the class folder {printable(below)!r} holds no image")
+
+
+def _files(root: Path, below: str) -> Iterator[str]:
+    """Files under a folder as POSIX paths relative to root; links are followed, loops are not."""
+    seen: set[tuple[int, int]] = set()
+    for folder, names, found in os.walk(root / below, followlinks=True):
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in seen:
+            names.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        names[:] = [n for n in names if not n.startswith(".")]
+        inside = os.path.relpath(folder, root)
+        for name in found:
+            if not name.startswith("."):
+                yield f"{inside}/{name}".replace(os.sep, "/")
+
+
+def _manifest(path: Path) -> Source:
+    rows = _csv_rows(path) if path.suffix.lower() == ".csv" else _jsonl_rows(path)
+    root = path.parent
+    listed: dict[str, tuple[int, Listed]] = {}
+    refused: dict[str, str] = {}
+    for line, row in rows:
+        name, label = (row.get(column) for column in ("path", "label"))
+        if not name or not label:
+            missing = "path" if not name else "label"
+            raise DataError(f"{path}, line {line}: no {missing}; every row needs path and label")
+        if "\0" in name or "\0" in label:
+            raise DataError(f"{path}, line {line}: a NUL character in path or label")
+        relative = os.path.relpath(root / name, root).replace(os.sep, "/")
+        image = Listed(relative, label, (row.get("split") or None), (row.get("group") or None))
+        if relative in listed:
+            first, other = listed[relative]
+            if other.label != label:
+                raise DataError(
+                    f"{path}, line {line}: {printable(name)!r} is labelled {printable(label)!r}, "
+                    f"but {printable(other.label)!r} on line {first}; one image has one label"
+                )
+            refused[f"{relative} (line {line})"] = f"listed twice, first on line {first}"
+            continue
+        listed[relative] = (line, image)
+    images = sorted((image for _, image in listed.values()), key=lambda image: os.fsencode(image.relative))
+    return Source(root, images, refused)
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            reader = csv.DictReader(handle)
+            columns = reader.fieldnames or []
+            lacking = [c for c in ("path", "label") if c not in columns]
+            if lacking:
+                found = ", ".join(map(printable, columns)) or "nothing"
+                raise DataError(f"{path}, line 1: no column {' and no column '.join(lacking)}; found {found}")
+            for row in reader:
+                if None in row:
+                    raise DataError(f"{path}, line {reader.line_num}: more fields than columns")
+                yield reader.line_num, row
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise DataError(f"{path} cannot be read as CSV ({error})") from None
+
+
+def _jsonl_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:
+    try:
+        with path.open(encoding="utf-8-sig") as handle:
+            for number, line in enumerate(handle, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except (json.JSONDecodeError, RecursionError):
+                    raise DataError(f"{path}, line {number}: not JSON") from None
+                if not isinstance(row, dict):
+                    raise DataError(f"{path}, line {number}: not an object with path and label")
+                yield number, {str(k): v if v is None else str(v) for k, v in row.items()}
+    except (UnicodeDecodeError, OSError) as error:
+        raise DataError(f"{path} cannot be read as JSONL ({error})") from None

@@ -1,0 +1,100 @@
+"""A map drawn on pixels: map -> colours -> image, in floating point until the last line.
+
+Maps are drawn linearly, so a value of 0.5 gets the colour that the bar shows at its middle.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from casebase.explanations import Pixels
+
+Map = NDArray[np.float32]
+
+# Anchors at equal steps; the first from matplotlib's viridis (CC0), the second from ColorBrewer's PuOr, both readable
+# with colour-blind eyes; in grey print viridis keeps its order.
+_VIRIDIS = (
+    (68, 1, 84), (72, 40, 120), (62, 74, 137), (49, 104, 142), (38, 130, 142),
+    (31, 158, 137), (53, 183, 121), (109, 205, 89), (180, 222, 44), (253, 231, 37),
+)  # fmt: skip
+_PURPLE_ORANGE = (
+    (84, 39, 136), (128, 115, 172), (178, 171, 210), (216, 218, 235), (247, 247, 247),
+    (254, 224, 182), (253, 184, 99), (224, 130, 20), (179, 88, 6),
+)  # fmt: skip
+
+
+def _colours(values: NDArray[np.float64], anchors: tuple[tuple[int, int, int], ...]) -> NDArray[np.float64]:
+    table = np.asarray(anchors, dtype=np.float64)
+    place = np.linspace(0.0, 1.0, len(table))
+    return np.stack([np.interp(values, place, table[:, channel]) for channel in range(3)], axis=-1)
+
+
+def sequential(values: Map) -> NDArray[np.float64]:
+    """Colours ``(..., 3)`` in [0, 255] of values in [0, 1]; dark is low."""
+    return _colours(np.clip(values.astype(np.float64), 0.0, 1.0), _VIRIDIS)
+
+
+def diverging(values: Map, bound: float) -> NDArray[np.float64]:
+    """Colours ``(..., 3)`` in [0, 255] of signed values in [-bound, bound]; orange is for, purple against."""
+    scaled = 0.5 + 0.5 * values.astype(np.float64) / max(bound, 1e-12)
+    return _colours(np.clip(scaled, 0.0, 1.0), _PURPLE_ORANGE)
+
+
+def enlarge(values: Map, size: tuple[int, int]) -> Map:
+    """A map ``(h, w)`` resized bilinearly to ``size`` (height, width); corners not aligned, values not clipped."""
+    height, width = size
+    small = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+    return np.asarray(small.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
+
+
+def saliency_overlay(view: Pixels, values: Map, opacity: float = 0.55) -> Pixels:
+    """A map ``(h, w)`` in [0, 1] on a picture ``(H, W, 3) uint8``; strong cells are more opaque than weak ones."""
+    whole = np.clip(enlarge(values, view.shape[:2]), 0.0, 1.0)
+    alpha = (opacity * (0.35 + 0.65 * whole))[..., None].astype(np.float64)
+    return _blend(view, sequential(whole), alpha)
+
+
+def where_overlay(view: Pixels, values: Map, bound: float, opacity: float = 0.75) -> Pixels:
+    """A signed map ``(h, w)`` on a grey picture; ``bound`` is the value drawn in full colour, one for both sides."""
+    whole = enlarge(values, view.shape[:2])
+    grey = np.repeat((view.astype(np.float64) @ [0.299, 0.587, 0.114])[..., None], 3, axis=-1)
+    alpha = (opacity * np.clip(np.abs(whole) / max(bound, 1e-12), 0.0, 1.0))[..., None].astype(np.float64)
+    return _blend(0.75 * grey + 48.0, diverging(whole, bound), alpha)
+
+
+def _blend(below: NDArray[np.generic], above: NDArray[np.float64], alpha: NDArray[np.float64]) -> Pixels:
+    mixed = (1.0 - alpha) * below.astype(np.float64) + alpha * above
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+
+
+def sequential_bar(width: int = 160, height: int = 10) -> Pixels:
+    """The colour bar of :func:`sequential`, from 0 to 1."""
+    ramp = np.tile(np.linspace(0.0, 1.0, width, dtype=np.float32), (height, 1))
+    return np.rint(sequential(ramp)).astype(np.uint8)
+
+
+def diverging_bar(width: int = 160, height: int = 10) -> Pixels:
+    """The colour bar of :func:`diverging`, from -bound to +bound."""
+    ramp = np.tile(np.linspace(-1.0, 1.0, width, dtype=np.float32), (height, 1))
+    return np.rint(diverging(ramp, 1.0)).astype(np.uint8)
+
+
+def boxed(whole: Pixels, box: tuple[float, float, float, float]) -> Pixels:
+    """A picture with the network's crop drawn on it: what lies outside is dimmed, the edge is a white line."""
+    height, width = whole.shape[:2]
+    left, top = round(box[0] * width), round(box[1] * height)
+    right, bottom = round(box[2] * width), round(box[3] * height)
+    drawn = (whole.astype(np.float64) * 0.45).astype(np.uint8)
+    drawn[top:bottom, left:right] = whole[top:bottom, left:right]
+    if (left, top, right, bottom) != (0, 0, width, height):
+        line = max(1, round(min(height, width) / 150))
+        for rows, columns in (
+            (slice(top, top + line), slice(left, right)),
+            (slice(max(bottom - line, 0), bottom), slice(left, right)),
+            (slice(top, bottom), slice(left, left + line)),
+            (slice(top, bottom), slice(max(right - line, 0), right)),
+        ):
+            drawn[rows, columns] = 255
+    return drawn

@@ -1,0 +1,299 @@
+"""The ports: what the rules of casebase ask of networks, stores and renderers. Few methods each, no base classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casebase.answers import Comparable
+from casebase.cases import Case, Fingerprint, SourceImage
+from casebase.reading import Preprocess
+
+if TYPE_CHECKING:
+    from casebase.explanations import Report
+
+Matrix = NDArray[np.float32]
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One forward pass: ``features (N, D) float32``, not normalised, and ``probabilities (N, C) float32`` or None."""
+
+    features: Matrix
+    probabilities: Matrix | None
+
+
+class Embedder(Protocol):
+    """Pictures to vectors of one space, and to class probabilities where it is the explained network's own space."""
+
+    @property
+    def space(self) -> str: ...
+    @property
+    def fingerprint(self) -> Fingerprint: ...
+    @property
+    def preprocess(self) -> Preprocess: ...
+    @property
+    def batch_size(self) -> int: ...
+
+    def read(self, views: NDArray[np.uint8]) -> Reading:
+        """``(N, H, W, 3) uint8`` views, as :meth:`Preprocess.pixels` makes them, through the network once."""
+        ...
+
+
+class Classifier(Protocol):
+    """The explained network as a set of classes. ``fingerprint`` names weights, head, classes and preprocessing."""
+
+    @property
+    def classes(self) -> Sequence[str]: ...
+    @property
+    def fingerprint(self) -> str: ...
+
+    def class_weights(self, name: str) -> Vector | None:
+        """The head's row ``(D,)`` for a class; None where the head is not one linear layer on the features."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store remembers of one image, to tell whether it has changed."""
+
+    file_size: int
+    file_mtime: int
+    sha256: str
+    label: str
+    split: str | None
+    group: str | None
+    status: str
+    spaces: frozenset[str]
+    held_out: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """An image on its way into the store: what was read of it, and one vector for each space that was asked for.
+
+    ``vectors`` maps a space to ``(D,) float32`` features, not normalised. ``probabilities`` is ``(C,) float32``, or
+    None while no classifier exists.
+    """
+
+    image: SourceImage
+    source: int
+    file_size: int
+    file_mtime: int
+    width: int
+    height: int
+    sha256: str
+    pixel_hash: str
+    look_hash: int
+    held_out: bool
+    vectors: Mapping[str, Vector]
+    probabilities: Vector | None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which cases a search may return: those whose ``predicted`` class is one of ``predicted``; None means all."""
+
+    predicted: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Ball:
+    """Only cases strictly nearer to ``centre`` ``(D,)`` than ``radius``."""
+
+    centre: Vector
+    radius: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A case found and its distance, before any rule has been applied."""
+
+    case: Case
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Hits in order of (distance, id), the index that served them, and that index's recall@k."""
+
+    hits: Sequence[Hit]
+    index: str
+    recall: float
+    warning: str | None = None
+
+
+class CaseBase(Protocol):
+    """Rows and vectors behind one door: callers never see the two stores disagree."""
+
+    def spaces(self) -> Mapping[str, Fingerprint]:
+        """The spaces that can be asked, with the fingerprint under which their vectors were made."""
+        ...
+
+    def classes(self) -> Mapping[str, int]:
+        """Number of active cases by *predicted* class."""
+        ...
+
+    def count(self) -> int:
+        """Number of active cases."""
+        ...
+
+    def nearest(
+        self,
+        space: str,
+        vector: Vector,
+        k: int,
+        *,
+        where: Where = Where(),
+        within: Ball | None = None,
+        weights: Vector | None = None,
+    ) -> Found:
+        """The ``k`` active cases nearest to ``vector`` ``(D,)``, in order of (distance, id); fewer where there are fewer.
+
+        ``weights`` ``(D,)`` turns the cosine into its class-weighted form, on both sides.
+        """
+        ...
+
+    def get(self, ids: Sequence[str]) -> Mapping[str, Case]:
+        """The cases of these ids, whatever their status; unknown ids are absent."""
+        ...
+
+    def vectors(self, space: str, ids: Sequence[str]) -> Matrix:
+        """Unit vectors ``(len(ids), D)`` in the order of ``ids``; an unknown id raises ``NotFound``."""
+        ...
+
+    def known_pixels(self, pixel_hash: str) -> Sequence[Case]:
+        """Cases of any status, withdrawn ones excepted, with exactly these pixels."""
+        ...
+
+    def percentile(self, space: str, predicted: str, similarity: float) -> float | None:
+        """Share (0..100) of the class's own pairs that are no more alike than ``similarity``; None with too few."""
+        ...
+
+    def comparable(self, space: str, predicted: str, distance: float) -> Comparable | None:
+        """How usual a nearest-twin distance is for this class; None with too few reference images."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A block of stored images and their unnormalised features ``(n, D) float32`` in one space."""
+
+    rows: NDArray[np.int64]
+    labels: Sequence[str]
+    groups: Sequence[str | None]
+    held_out: NDArray[np.bool_]
+    features: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Relabel:
+    """What a source now says about an image whose pixels have not changed."""
+
+    label: str
+    split: str | None
+    group: str | None
+    held_out: bool
+    file_size: int
+    file_mtime: int
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What one run of ``index`` makes visible, all at once.
+
+    ``classify`` turns features ``(n, D)`` of the network's own space into ``(n, C)`` probabilities for images that
+    were stored without a prediction, or for all of them where ``reclassify`` is set. ``facts`` describes the
+    classifier: fingerprint, classes, and ``fair`` (whether it was fitted without seeing the cases).
+    """
+
+    withdrawn: Sequence[str]
+    relabelled: Mapping[str, Relabel]
+    classify: Callable[[Matrix], Matrix] | None
+    reclassify: bool
+    facts: Mapping[str, Any]
+    spaces: Sequence[str]
+
+
+class CaseStore(CaseBase, Protocol):
+    """The writing side: everything stays pending until :meth:`publish`."""
+
+    def writing(self, command: str) -> AbstractContextManager[int]:
+        """Hold the store for writing and record a run; gives the run's number. Raises ``Locked``."""
+        ...
+
+    def source(self, root: Path) -> int:
+        """The number under which a root's images are known; a new root gets the next one."""
+        ...
+
+    def source_number(self, root: Path) -> int:
+        """The number a root has, or would get; nothing is written."""
+        ...
+
+    def held_out(self) -> int:
+        """Number of held-out images."""
+        ...
+
+    def labels(self) -> Mapping[str, int]:
+        """Active cases by *label*."""
+        ...
+
+    def declare(self, space: str, fingerprint: Fingerprint, facts: Mapping[str, Any]) -> None:
+        """Announce a space; raises ``FingerprintMismatch`` where it exists under another fingerprint."""
+        ...
+
+    def known(self, ids: Sequence[str]) -> Mapping[str, Known]:
+        """What is stored of these images, pending versions before older ones; withdrawn ones are not known."""
+        ...
+
+    def ids_of(self, source: int) -> Iterator[str]:
+        """Ids of a source's images that are not withdrawn."""
+        ...
+
+    def retain(self, run: int, entries: Sequence[Entry]) -> None:
+        """Store images as pending, in one transaction; a known image with the same bytes only gains vectors."""
+        ...
+
+    def stored(self, space: str) -> Iterator[Stored]:
+        """All images that are not withdrawn, in blocks, in order of their rows."""
+        ...
+
+    def publish(self, run: int, changes: Changes) -> bool:
+        """Make everything pending visible in one transaction and rebuild the indexes; False if nothing changed."""
+        ...
+
+    def skip(self, run: int, path: str, reason: str) -> None:
+        """Record a file that could not be used."""
+        ...
+
+    def finish(self, run: int, summary: Mapping[str, Any]) -> None:
+        """Record how a run ended."""
+        ...
+
+
+class ImageSource(Protocol):
+    """Images in a fixed order."""
+
+    @property
+    def root(self) -> Path: ...
+    def __iter__(self) -> Iterator[SourceImage]: ...
+    def __len__(self) -> int: ...
+
+
+class Renderer(Protocol):
+    """A report in a form somebody can look at."""
+
+    def render(self, report: Report, target: Path) -> Path:
+        """Write one file (or a new directory) and return its path; nothing is left behind on failure."""
+        ...
+
+    def inline(self, report: Report) -> str:
+        """The report as HTML for a notebook cell."""
+        ...

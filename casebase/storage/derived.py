@@ -1,0 +1,262 @@
+"""What is derived from SQL: the exact matrix with its yardstick, and the Chroma index. Rebuilt without the network."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select, update
+
+from casebase import clock
+from casebase.cases import Status
+from casebase.distance import Matrix
+from casebase.errors import Locked, StorageFailed
+from casebase.storage import chroma, files, lock, matrix, rows, yardstick
+from casebase.storage.schema import cases, spaces
+from casebase.storage.translate import sql_errors
+
+if TYPE_CHECKING:
+    from casebase.storage.joined import SqlCaseBase, View
+
+SMALL_CHANGE = 0.2
+AUDITED = 200
+AUDIT_K = 5
+WIDEST = 1600
+ENOUGH = 0.99
+
+
+def matrix_place(folder: Path, generation: int, digest: str) -> Path:
+    """Where the matrix of a generation lies."""
+    return folder / "matrix" / chroma.folder_name(generation, digest)
+
+
+def keys_of(connection: Connection) -> matrix.Keys:
+    """Row numbers, ids and classes of all active cases."""
+    chosen = select(cases.c.row, cases.c.case_id, cases.c.predicted, cases.c.label).where(
+        cases.c.status == Status.ACTIVE
+    )
+    numbers: list[int] = []
+    ids: list[bytes] = []
+    predicted: list[str] = []
+    labels: list[str] = []
+    for row in connection.execute(chosen):
+        numbers.append(row.row)
+        ids.append(row.case_id.encode())
+        predicted.append(row.predicted)
+        labels.append(row.label)
+    classes = sorted({*predicted, *labels})
+    code = {name: number for number, name in enumerate(classes)}
+    return matrix.Keys(
+        np.array(numbers, np.int64),
+        np.array(ids, "S16"),
+        np.array([code[p] for p in predicted], np.int32),
+        np.array([code[y] for y in labels], np.int32),
+        classes,
+    )
+
+
+def build_matrix(base: SqlCaseBase, view: View) -> Path:
+    """Write the matrix of the view's generation: beside the base if it may be written, else for this process only."""
+    place = matrix_place(base.folder, view.generation, view.digest)
+    if not base.readonly:
+        try:
+            with lock.writer(base.folder, "rebuild the exact index"):
+                write_matrix(base, view, place)
+            return place
+        except (Locked, StorageFailed):
+            pass  # somebody else writes, or the disk is full: an answer needs the matrix all the same
+    scratch = Path(tempfile.mkdtemp(prefix="casebase-"))
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
+    place = scratch / place.name
+    write_matrix(base, view, place)
+    return place
+
+
+def write_matrix(base: SqlCaseBase, view: View, place: Path) -> None:
+    """Fill ``place`` with every ready space of a generation; older generations beside it are removed."""
+    with files.new_folder(place) as aside, sql_errors(str(base.folder)), base.engine.connect() as connection:
+        keys = keys_of(connection)
+        facts = rows.setting(connection, "classifier", {})
+        matrix.write_keys(aside, keys)
+        for space, fingerprint in view.fingerprints.items():
+            blocks = rows.stream_vectors(connection, space, fingerprint.dim, [Status.ACTIVE])
+            matrix.write(aside, space, keys, ((numbers, block) for numbers, block, _ in blocks), fingerprint.dim)
+            index = matrix.ExactIndex(aside, space, fingerprint.dim)
+            outside = _held_out(connection, space, fingerprint.dim)
+            measured = yardstick.measure(
+                index, outside, cases_are_fair=bool(facts.get("fair")), seed=int(rows.setting(connection, "seed", 0))
+            )
+            yardstick.save(aside, space, measured, keys.classes)
+    files.remove_others(place.parent, lambda name: name == place.name)
+
+
+def _held_out(connection: Connection, space: str, dim: int) -> dict[str, Matrix]:
+    """Unit vectors of held-out images by predicted class, at most as many as the yardstick uses."""
+    chosen = select(cases.c.row, cases.c.predicted).where(
+        cases.c.status == Status.HELD_OUT, cases.c.predicted.is_not(None)
+    )
+    called = {row.row: row.predicted for row in connection.execute(chosen)}
+    found: dict[str, list[NDArray[np.float32]]] = {}
+    for numbers, block, _ in rows.stream_vectors(connection, space, dim, [Status.HELD_OUT]):
+        for number, vector in zip(numbers.tolist(), block, strict=True):
+            kept = found.setdefault(called[number], [])
+            if len(kept) < yardstick.MOST_REFERENCES:
+                kept.append(vector)
+    return {name: np.stack(vectors) for name, vectors in found.items()}
+
+
+def stamp_for(base: SqlCaseBase, view: View) -> chroma.Stamp:
+    """The stamp that a Chroma index of this view must carry."""
+    total = sum(view.classes.values())
+    owner = str(base.setting("id"))
+    return chroma.Stamp(owner, view.generation, view.digest, dict.fromkeys(view.fingerprints, total), {})
+
+
+def open_chroma(base: SqlCaseBase, view: View) -> chroma.ChromaIndex:
+    """Open the index of the view's generation; ``StorageFailed`` where it is missing, damaged or of another base."""
+    wanted = stamp_for(base, view)
+    folder = base.folder / "chroma"
+    found = chroma.Stamp.read(folder / f"{wanted.name}.json")
+    if found is None:
+        raise StorageFailed("the Chroma index is missing, or behind the database")
+    if (found.base, found.generation, found.digest, dict(found.counts)) != (
+        wanted.base, wanted.generation, wanted.digest, dict(wanted.counts),
+    ):  # fmt: skip
+        raise StorageFailed("the Chroma index belongs to another case base")
+    return chroma.ChromaIndex.open(folder, found, view.fingerprints)
+
+
+def heal_chroma(base: SqlCaseBase, view: View) -> None:
+    """Rebuild the Chroma index from SQL under the writer lock."""
+    with lock.writer(base.folder, "rebuild the Chroma index"):
+        build_chroma(base, view, None)
+
+
+def build_chroma(base: SqlCaseBase, view: View, before: tuple[chroma.Stamp, Path] | None) -> None:
+    """Build the Chroma index of a generation, from the one before where little has changed, else afresh.
+
+    ``before`` is that generation's stamp and its matrix folder, which tells what it held. The matrix of ``view`` must
+    be there. Afterwards the audit's figures are stored with each space.
+    """
+    folder = base.folder / "chroma"
+    folder.mkdir(exist_ok=True)
+    stamp = stamp_for(base, view)
+    with sql_errors(str(base.folder)), base.engine.connect() as connection:
+        keys = keys_of(connection)
+        change = None if before is None else _difference(before, keys, view)
+        if before is not None and change is not None:
+            removed, fresh = change
+            changes = {
+                space: chroma.Change(removed, _rows(connection, space, f.dim, keys, fresh))
+                for space, f in view.fingerprints.items()
+            }
+            chroma.extend(folder, before[0], stamp, changes)
+        else:
+            content = {s: _rows(connection, s, f.dim, keys, None) for s, f in view.fingerprints.items()}
+            chroma.build(folder, stamp, content)
+    audit_all(base, view)
+
+
+def _rows(
+    connection: Connection, space: str, dim: int, keys: matrix.Keys, only: frozenset[int] | None
+) -> Iterator[chroma.Rows]:
+    order = np.argsort(keys.rows)
+    for numbers, block, _ in rows.stream_vectors(connection, space, dim, [Status.ACTIVE]):
+        keep = np.array([only is None or n in only for n in numbers.tolist()], dtype=bool)
+        if keep.any():
+            at = order[np.searchsorted(keys.rows, numbers[keep], sorter=order)]
+            yield chroma.Rows([i.decode() for i in keys.ids[at].tolist()], block[keep], keys.predicted[at])
+
+
+def _difference(
+    before: tuple[chroma.Stamp, Path], keys: matrix.Keys, view: View
+) -> tuple[list[str], frozenset[int]] | None:
+    """Ids to remove and row numbers to add, or None where building afresh is the better way."""
+    stamp, place = before
+    if set(stamp.counts) != set(view.fingerprints):
+        return None
+    try:
+        with np.load(place / "keys.npz", allow_pickle=False) as stored:
+            old_rows, old_ids, old_predicted = stored["rows"], stored["ids"], stored["predicted"]
+        old_classes = matrix.classes_of(place)
+    except (OSError, ValueError, KeyError):
+        return None
+    if old_classes != list(keys.classes):
+        return None
+    old = dict(zip(old_rows.tolist(), zip(old_ids.tolist(), old_predicted.tolist(), strict=True), strict=True))
+    new = dict(zip(keys.rows.tolist(), zip(keys.ids.tolist(), keys.predicted.tolist(), strict=True), strict=True))
+    removed = [old[row][0].decode() for row in old if old[row] != new.get(row)]
+    added = frozenset(row for row in new if new[row] != old.get(row))
+    if len(removed) + len(added) > SMALL_CHANGE * max(1, len(old)):
+        return None
+    return removed, added
+
+
+def audit_all(base: SqlCaseBase, view: View) -> None:
+    """Measure recall@5 of each space's unfiltered list through Chroma and widen its graph walk until it is enough."""
+    for space in view.fingerprints:
+        figures = audit(base, view, space)
+        width = chroma.EF_SEARCH
+        while figures["nearest"] < ENOUGH and width < WIDEST:
+            width *= 2
+            widened = open_chroma(base, view)
+            widened.set_ef_search(width)
+            widened.close()  # the new width shows only after reopening
+            figures = {**audit(base, view, space), "ef_search": width}
+        with sql_errors(str(base.folder)), base.engine.begin() as connection:
+            facts = connection.execute(select(spaces.c.facts).where(spaces.c.name == space)).scalar_one()
+            connection.execute(update(spaces).where(spaces.c.name == space).values(facts={**facts, "audit": figures}))
+
+
+def audit(base: SqlCaseBase, view: View, space: str, *, sample: int = AUDITED) -> dict[str, Any]:
+    """Recall@5 of Chroma's unfiltered list against exact search on stored vectors, each left out of its own answer.
+
+    ``nearest`` is the mean, ``worst`` the least recall of one query, ``missed`` the share of queries whose single
+    nearest case was not returned.
+    """
+    index = open_chroma(base, view)
+    try:
+        exact = matrix.ExactIndex(base.matrix_folder(view), space, view.fingerprints[space].dim)
+        picked = clock.generator(view.generation).permutation(len(exact))[:sample]
+        recalls, missed = [], 0
+        for position in sorted(picked.tolist()):
+            own = exact.ids[position].decode()
+            vector = np.asarray(exact.rows[position])
+            truth = [pair for pair in exact.search(vector, AUDIT_K + 1, None, None, None) if pair[0] != own][:AUDIT_K]
+            if not truth:
+                continue
+            found = [pair for pair in index.search(space, vector, AUDIT_K + 1) if pair[0] != own][:AUDIT_K]
+            near = sum(distance <= truth[-1][1] + 1e-5 for _, distance in found)
+            recalls.append(min(near, len(truth)) / len(truth))
+            missed += not found or found[0][1] > truth[0][1] + 1e-5
+    finally:
+        index.close()
+    if not recalls:
+        return {"nearest": 1.0, "worst": 1.0, "missed": 0.0, "queries": 0, "ef_search": chroma.EF_SEARCH}
+    return {
+        "nearest": float(np.mean(recalls)),
+        "worst": float(np.min(recalls)),
+        "missed": missed / len(recalls),
+        "queries": len(recalls),
+        "ef_search": chroma.EF_SEARCH,
+    }
+
+
+def class_names(base: SqlCaseBase, view: View) -> list[str]:
+    """Class names of a view; their places are the numbers in Chroma's metadata."""
+    return matrix.classes_of(base.matrix_folder(view))
+
+
+def previous(base: SqlCaseBase, view: View) -> tuple[chroma.Stamp, Path] | None:
+    """The stamp and matrix folder of a view that is about to be replaced, where both are whole."""
+    name = chroma.folder_name(view.generation, view.digest)
+    stamp = chroma.Stamp.read(base.folder / "chroma" / f"{name}.json")
+    place = matrix_place(base.folder, view.generation, view.digest)
+    return None if stamp is None or not (place / "keys.npz").exists() else (stamp, place)
+

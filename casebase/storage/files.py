@@ -1,0 +1,74 @@
+"""Files that are whole or absent: written aside, synced, renamed into place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from casebase.storage.translate import file_errors
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or a folder's list of names, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace a file in one step."""
+    with file_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            aside.write_bytes(data)
+            sync(aside)
+            os.replace(aside, path)
+            sync(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder aside; on success it appears under ``path`` in one step, on failure it is gone."""
+    with file_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        with file_errors(path.parent):
+            aside.mkdir()
+        yield aside
+        with file_errors(path.parent):
+            for child in aside.rglob("*"):
+                if child.is_file():
+                    sync(child)
+            sync(aside)
+            if path.exists():
+                shutil.rmtree(path)
+            os.rename(aside, path)
+            sync(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_others(folder: Path, keep: Callable[[str], bool]) -> None:
+    """Remove every entry of a folder whose name is not kept; what cannot be removed is left for the next time."""
+    if not folder.is_dir():
+        return
+    for child in folder.iterdir():
+        if keep(child.name):
+            continue
+        if child.is_dir() and not child.is_symlink():
+            shutil.rmtree(child, ignore_errors=True)
+        else:
+            try:
+                child.unlink(missing_ok=True)
+            except OSError:
+                continue

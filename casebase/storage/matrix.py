@@ -1,0 +1,183 @@
+"""Exact search: a memory-mapped matrix of unit vectors derived from SQL, sorted by (predicted, label, id).
+
+A predicted class is one slice, so a class-filtered list costs only its own rows. One product of matrix and query
+serves every list of an answer. The folder's name carries generation and digest; any other name is never answered from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casebase.distance import Matrix as Rows
+from casebase.distance import Vector, cosine, weighted_cosine
+from casebase.errors import StorageFailed
+from casebase.storage.translate import file_errors
+
+SLACK = np.float32(4e-6)
+"""Candidates within this similarity of the k-th stay in: float32 sums differ by about 1e-7, exact order follows."""
+BLOCK = 8192
+_ID = np.dtype("S16")
+
+
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """Row numbers, ids and class codes of all active cases, in any order; ``classes`` in sorted order."""
+
+    rows: NDArray[np.int64]
+    ids: NDArray[np.bytes_]
+    predicted: NDArray[np.int32]
+    labels: NDArray[np.int32]
+    classes: Sequence[str]
+
+    def order(self) -> NDArray[np.int64]:
+        """The sorting permutation: predicted, then label, then id."""
+        return np.lexsort((self.ids, self.labels, self.predicted))
+
+
+def write(
+    folder: Path, space: str, keys: Keys, vectors: Iterable[tuple[NDArray[np.int64], Rows]], dim: int
+) -> None:
+    """Write one space's matrix into ``folder``. ``vectors`` yields (row numbers (n,), unit vectors (n, D)) in any order.
+
+    Memory: the keys and one chunk; vectors go straight to their place in the file.
+    """
+    order = keys.order()
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    by_row = np.argsort(keys.rows)
+    width = dim * 4
+    with file_errors(folder):
+        handle = os.open(folder / f"{space}.f32", os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            os.ftruncate(handle, len(order) * width)
+            written = 0
+            for rows, chunk in vectors:
+                at = by_row[np.searchsorted(keys.rows, rows, sorter=by_row)]
+                for position, vector in zip(place[at].tolist(), chunk, strict=True):
+                    os.pwrite(handle, vector.astype("<f4").tobytes(), position * width)
+                written += len(rows)
+        finally:
+            os.close(handle)
+    if written != len(order):
+        raise StorageFailed(f"{written} of {len(order)} vectors of {space!r} are in cases.db; run `casebase verify --deep`")
+
+
+def write_keys(folder: Path, keys: Keys) -> None:
+    """Write what all spaces of a generation share: ids and class codes in matrix order."""
+    order = keys.order()
+    with file_errors(folder):
+        np.savez(
+            folder / "keys.npz",
+            rows=keys.rows[order],
+            ids=keys.ids[order].astype(_ID),
+            predicted=keys.predicted[order],
+            labels=keys.labels[order],
+            by_id=np.argsort(keys.ids[order], kind="stable"),
+        )
+        (folder / "classes.json").write_text(json.dumps(list(keys.classes)), encoding="utf-8")
+
+
+def classes_of(folder: Path) -> list[str]:
+    """Class names of a written generation; their places are the codes in its keys."""
+    return [str(name) for name in json.loads((folder / "classes.json").read_text(encoding="utf-8"))]
+
+
+class ExactIndex:
+    """One space of one generation, opened for search."""
+
+    def __init__(self, folder: Path, space: str, dim: int) -> None:
+        try:
+            with np.load(folder / "keys.npz", allow_pickle=False) as keys:
+                self.ids: NDArray[np.bytes_] = keys["ids"]
+                self._predicted = keys["predicted"]
+                self._by_id = keys["by_id"]
+            names = classes_of(folder)
+            size = (folder / f"{space}.f32").stat().st_size
+            if size != len(self.ids) * dim * 4:
+                raise ValueError(f"{size} bytes for {len(self.ids)} rows")
+            self.rows: Rows = (
+                np.memmap(folder / f"{space}.f32", dtype="<f4", mode="r", shape=(len(self.ids), dim))
+                if len(self.ids)
+                else np.empty((0, dim), dtype=np.float32)
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise StorageFailed(f"the exact index at {folder} is damaged ({error}); run `casebase repair`") from error
+        starts = np.searchsorted(self._predicted, np.arange(len(names) + 1))
+        self.slices = {name: slice(int(starts[i]), int(starts[i + 1])) for i, name in enumerate(names)}
+        self._last: tuple[bytes, bytes, NDArray[np.float32]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def positions(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """Row positions of ids; -1 where there is none."""
+        wanted = np.array([i.encode() for i in ids], dtype=_ID)
+        if not len(self.ids):
+            return np.full(len(wanted), -1, dtype=np.int64)
+        at = np.searchsorted(self.ids, wanted, sorter=self._by_id)
+        found = self._by_id[np.minimum(at, len(self.ids) - 1)]
+        return np.where(self.ids[found] == wanted, found, -1)
+
+    def search(
+        self,
+        query: Vector,
+        k: int,
+        classes: Sequence[str] | None,
+        inside: tuple[Vector, float] | None,
+        weights: Vector | None,
+    ) -> list[tuple[str, float]]:
+        """The ``k`` nearest (id, distance) in order of (distance, id); ``classes`` by predicted class, None for all.
+
+        ``inside`` keeps only rows strictly nearer to a second vector than a radius. ``query`` is (D,) of any length.
+        """
+        slices = [self.slices[c] for c in classes if c in self.slices] if classes is not None else [slice(0, len(self))]
+        scores = self._scores(query, weights)
+        positions = np.concatenate([np.arange(s.start, s.stop) for s in slices] or [np.empty(0, np.int64)])
+        if inside is not None:
+            near = self._scores_once(inside[0], weights)[positions]
+            positions = positions[near > 1.0 - inside[1] - SLACK]
+            if len(positions):
+                exact = self._exact(positions, inside[0], weights)
+                positions = positions[exact < inside[1]]
+        if not len(positions):
+            return []
+        chosen = scores[positions]
+        if k < len(positions):
+            kth = np.partition(chosen, len(chosen) - k)[len(chosen) - k]
+            positions = positions[chosen >= kth - SLACK]
+        distances = self._exact(positions, query, weights)
+        ranked = sorted(zip(distances.tolist(), self.ids[positions].tolist(), strict=True))[:k]
+        return [(name.decode(), distance) for distance, name in ranked]
+
+    def _exact(self, positions: NDArray[np.int64], query: Vector, weights: Vector | None) -> NDArray[np.float64]:
+        rows = np.asarray(self.rows[positions])
+        return cosine(rows, query) if weights is None else weighted_cosine(rows, query, weights)
+
+    def _scores(self, query: Vector, weights: Vector | None) -> NDArray[np.float32]:
+        """Similarities of every row to the query; remembered, since one answer asks for several lists of it."""
+        key = (query.tobytes(), b"" if weights is None else weights.tobytes())
+        if self._last is None or self._last[:2] != key:
+            self._last = (*key, self._scores_once(query, weights))
+        return self._last[2]
+
+    def _scores_once(self, query: Vector, weights: Vector | None) -> NDArray[np.float32]:
+        if weights is None:
+            direction = query / np.float32(max(float(np.linalg.norm(query)), 1e-30))
+            return np.asarray(self.rows @ direction.astype(np.float32))
+        squared = weights.astype(np.float32) ** 2
+        weighted = query.astype(np.float32) * squared
+        length = np.float32(np.linalg.norm(query * weights))
+        out = np.empty(len(self), dtype=np.float32)
+        for start in range(0, len(self), BLOCK):
+            block = np.asarray(self.rows[start : start + BLOCK])
+            norms = np.sqrt(np.square(block) @ squared) * length
+            out[start : start + BLOCK] = np.divide(block @ weighted, norms, out=np.zeros_like(norms), where=norms > 0)
+        return out
+

@@ -1,0 +1,243 @@
+"""The case base in memory, by brute force: the oracle of every other adapter, for tests and small sets.
+
+Nothing here is clever: every search compares the query with every case in float64.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from casebase.answers import Comparable
+from casebase.cases import Case, Fingerprint, Status
+from casebase.distance import Matrix, Vector, check_query, cosine, unit, weighted_cosine
+from casebase.errors import FingerprintMismatch, NotFound, UsageError
+from casebase.ports import Ball, Changes, Entry, Found, Hit, Known, Stored, Where
+from casebase.retrieve import ordered
+from casebase.spaces import NETWORK_SPACE, stored_space
+
+
+
+class MemoryCaseStore:
+    """The ``CaseStore`` port over dictionaries."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, Entry] = {}
+        self._pending: dict[str, Entry] = {}
+        self._gone: dict[str, Entry] = {}
+        self._said: dict[str, Vector] = {}
+        self._declared: dict[str, Fingerprint] = {}
+        self._ready: set[str] = set()
+        self._roots: list[Path] = []
+        self._classes: list[str] = []
+        self._runs: dict[int, Mapping[str, Any]] = {}
+        self.skipped: dict[str, str] = {}
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self, command: str) -> Iterator[int]:
+        """A run's number; memory has no second writer."""
+        number = len(self._runs) + 1
+        self._runs[number] = {"command": command}
+        yield number
+
+    def source(self, root: Path) -> int:
+        """The number of a root."""
+        if root not in self._roots:
+            self._roots.append(root)
+        return self._roots.index(root) + 1
+
+    def source_number(self, root: Path) -> int:
+        """The number a root has or would get."""
+        return self._roots.index(root) + 1 if root in self._roots else len(self._roots) + 1
+
+    def held_out(self) -> int:
+        """Number of held-out images."""
+        return sum(entry.held_out for entry in self._live.values())
+
+    def labels(self) -> Mapping[str, int]:
+        """Active cases by label."""
+        return dict(sorted(Counter(self._live[name].image.label for name in self._active()).items()))
+
+    def declare(self, space: str, fingerprint: Fingerprint, facts: Mapping[str, Any]) -> None:
+        """Announce a space."""
+        if self._declared.setdefault(space, fingerprint) != fingerprint:
+            raise FingerprintMismatch(f"the space {space!r} exists under another fingerprint")
+
+    def known(self, ids: Sequence[str]) -> Mapping[str, Known]:
+        """What is stored, pending versions first."""
+        found = {}
+        for name in ids:
+            entry = self._pending.get(name) or self._live.get(name)
+            if entry is not None:
+                found[name] = Known(
+                    entry.file_size, entry.file_mtime, entry.sha256, entry.image.label, entry.image.split,
+                    entry.image.group, self._status(name), frozenset(entry.vectors), entry.held_out,
+                )  # fmt: skip
+        return found
+
+    def ids_of(self, source: int) -> Iterator[str]:
+        """Ids of one source."""
+        yield from sorted(n for n, e in {**self._live, **self._pending}.items() if e.source == source)
+
+    def retain(self, run: int, entries: Sequence[Entry]) -> None:
+        """Keep a batch as pending; the same bytes only gain vectors."""
+        checked = [(entry, {space: unit(v[None])[0][0] for space, v in entry.vectors.items()}) for entry in entries]
+        for entry, _ in checked:
+            place = next(
+                (p for p in (self._pending, self._live) if entry.image.id in p and p[entry.image.id].sha256 == entry.sha256),
+                None,
+            )
+            if place is None:
+                self._pending[entry.image.id] = entry
+            else:
+                old = place[entry.image.id]
+                place[entry.image.id] = replace(old, vectors={**old.vectors, **entry.vectors})
+
+    def stored(self, space: str) -> Iterator[Stored]:
+        """Everything that will be visible, in one block."""
+        entries = [e for _, e in sorted({**self._live, **self._pending}.items()) if space in e.vectors]
+        if entries:
+            yield Stored(
+                np.arange(len(entries)),
+                [e.image.label for e in entries],
+                [e.image.group for e in entries],
+                np.array([e.held_out for e in entries]),
+                np.stack([e.vectors[space] for e in entries]),
+            )
+
+    def publish(self, run: int, changes: Changes) -> bool:
+        """Make everything pending visible."""
+        moved = bool(self._pending or changes.withdrawn or set(changes.spaces) - self._ready)
+        for name, new in changes.relabelled.items():
+            for place in (self._live, self._pending):
+                if name in place:
+                    old = place[name]
+                    image = replace(old.image, label=new.label, split=new.split, group=new.group)
+                    moved |= (old.image, old.held_out) != (image, new.held_out)
+                    place[name] = replace(
+                        old, image=image, held_out=new.held_out, file_size=new.file_size, file_mtime=new.file_mtime
+                    )
+        self._classes = list(changes.facts["classes"])
+        replaced = set(self._pending)
+        self._live |= self._pending
+        self._pending = {}
+        for name, entry in self._live.items():
+            if name in replaced:
+                self._said.pop(name, None)
+                if entry.probabilities is not None:
+                    self._said[name] = entry.probabilities
+            if changes.classify is not None and (changes.reclassify or name not in self._said):
+                self._said[name] = changes.classify(entry.vectors[NETWORK_SPACE][None])[0]
+                moved |= changes.reclassify
+        for name in changes.withdrawn:
+            if name in self._live:
+                self._gone[name] = self._live.pop(name)
+        self._ready |= set(changes.spaces)
+        return moved
+
+    def skip(self, run: int, path: str, reason: str) -> None:
+        """Record a skipped file."""
+        self.skipped[path] = reason
+
+    def finish(self, run: int, summary: Mapping[str, Any]) -> None:
+        """Record how a run ended."""
+        self._runs[run] = {**self._runs[run], "summary": dict(summary)}
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def spaces(self) -> Mapping[str, Fingerprint]:
+        """Spaces that can be asked."""
+        return {name: self._declared[name] for name in sorted(self._ready)}
+
+    def classes(self) -> Mapping[str, int]:
+        """Active cases by predicted class."""
+        found: dict[str, int] = {}
+        for name in self._active():
+            called = self._case(name).predicted
+            found[called] = found.get(called, 0) + 1
+        return dict(sorted(found.items()))
+
+    def count(self) -> int:
+        """Number of active cases."""
+        return len(self._active())
+
+    def nearest(
+        self,
+        space: str,
+        vector: Vector,
+        k: int,
+        *,
+        where: Where = Where(),
+        within: Ball | None = None,
+        weights: Vector | None = None,
+    ) -> Found:
+        """Compare with every case."""
+        held = stored_space(space)
+        if held not in self._ready:
+            raise UsageError(f"no space {space!r} in this case base")
+        names = [n for n in self._active() if where.predicted is None or self._case(n).predicted in where.predicted]
+        if not names:
+            return Found((), "exact", 1.0)
+        rows = self.vectors(space, names)
+        query = check_query(vector, rows.shape[1])
+        distances = cosine(rows, query) if weights is None else weighted_cosine(rows, query, weights)
+        if within is not None:
+            to_centre = cosine(rows, within.centre) if weights is None else weighted_cosine(rows, within.centre, weights)
+            keep = to_centre < within.radius
+            names = [n for n, inside in zip(names, keep, strict=True) if inside]
+            distances = distances[keep]
+        return Found(tuple(ordered([self._case(n) for n in names], distances, k)), "exact", 1.0)
+
+    def get(self, ids: Sequence[str]) -> Mapping[str, Case]:
+        """Cases by id."""
+        return {n: self._case(n) for n in ids if n in self._live or n in self._pending or n in self._gone}
+
+    def vectors(self, space: str, ids: Sequence[str]) -> Matrix:
+        """Unit vectors of active cases."""
+        held = stored_space(space)
+        active = set(self._active())
+        for name in ids:
+            if name not in active:
+                raise NotFound(f"no active case {name!r}")
+        return unit(np.stack([self._live[n].vectors[held] for n in ids]))[0]
+
+    def known_pixels(self, pixel_hash: str) -> Sequence[Case]:
+        """Cases with exactly these pixels."""
+        return [self._case(n) for n in sorted(self._live) if self._live[n].pixel_hash == pixel_hash]
+
+    def percentile(self, space: str, predicted: str, similarity: float) -> float | None:
+        """Memory keeps no yardstick."""
+        return None
+
+    def comparable(self, space: str, predicted: str, distance: float) -> Comparable | None:
+        """Memory keeps no yardstick."""
+        return None
+
+    def _active(self) -> list[str]:
+        return [name for name, entry in sorted(self._live.items()) if not entry.held_out]
+
+    def _status(self, name: str) -> Status:
+        if name in self._pending:
+            return Status.PENDING
+        if name in self._live:
+            return Status.HELD_OUT if self._live[name].held_out else Status.ACTIVE
+        return Status.WITHDRAWN
+
+    def _case(self, name: str) -> Case:
+        entry = self._live.get(name) or self._pending.get(name) or self._gone[name]
+        said = self._said.get(name)
+        best = -1 if said is None else int(said.argmax())
+        image = entry.image
+        return Case(
+            image.id, image.relative, image.path, image.label, self._classes[best] if said is not None else "",
+            float(said[best]) if said is not None else 0.0, image.split, image.group, entry.pixel_hash,
+            entry.look_hash, self._status(name),
+        )  # fmt: skip

@@ -1,0 +1,163 @@
+"""Rows <-> domain objects, and the few SQL statements that reading needs."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, bindparam, func, select
+
+from casebase.cases import Case, Status
+from casebase.distance import Matrix
+from casebase.errors import StorageFailed
+from casebase.ports import Known
+from casebase.storage.schema import cases, settings, sources, vectors
+
+LIVE = (Status.ACTIVE, Status.HELD_OUT)
+STORED = (Status.PENDING, *LIVE)
+MANY = 500
+"""Ids per statement: below every database's limit on parameters."""
+
+CASE_COLUMNS = (
+    cases.c.case_id, cases.c.path, cases.c.label, cases.c.predicted, cases.c.confidence, cases.c.split,
+    cases.c.group, cases.c.pixel_hash, cases.c.look_hash, cases.c.status, cases.c.source,
+)  # fmt: skip
+
+
+def setting(connection: Connection, name: str, default: Any = None) -> Any:
+    """A stored setting."""
+    value = connection.execute(select(settings.c.value).where(settings.c.name == name)).scalar()
+    return default if value is None else value
+
+
+def put_setting(connection: Connection, name: str, value: Any) -> None:
+    """Store a setting."""
+    connection.execute(settings.delete().where(settings.c.name == name))
+    connection.execute(settings.insert().values(name=name, value=value))
+
+
+def roots(connection: Connection, folder: Path) -> dict[int, Path]:
+    """Where each source's images are now: beside the case base if both were moved together, else where they were."""
+    found = {}
+    for row in connection.execute(select(sources)):
+        beside = Path(os.path.normpath(folder.resolve() / row.relative))
+        found[row.number] = beside if beside.exists() else Path(row.absolute)
+    return found
+
+
+def to_case(row: Row[Any], places: Mapping[int, Path]) -> Case:
+    """A database row as a Case."""
+    return Case(
+        id=row.case_id,
+        path=row.path,
+        file=places.get(row.source, Path()) / row.path,
+        label=row.label,
+        predicted=row.predicted or "",
+        confidence=row.confidence or 0.0,
+        split=row.split,
+        group=row.group,
+        pixel_hash=row.pixel_hash,
+        look_hash=int(row.look_hash, 16),
+        status=Status(row.status),
+    )
+
+
+def cases_of(connection: Connection, ids: Sequence[str], places: Mapping[int, Path]) -> dict[str, Case]:
+    """The newest visible version of each case: active or held out, else pending or withdrawn."""
+    order = [Status.WITHDRAWN, Status.PENDING, Status.HELD_OUT, Status.ACTIVE]
+    found: dict[str, Case] = {}
+    for part in parts(ids):
+        for row in connection.execute(select(*CASE_COLUMNS).where(cases.c.case_id.in_(part))):
+            case = to_case(row, places)
+            if case.id not in found or order.index(case.status) > order.index(found[case.id].status):
+                found[case.id] = case
+    return found
+
+
+def cases_with_pixels(connection: Connection, pixel_hash: str, places: Mapping[int, Path]) -> list[Case]:
+    """Visible cases with exactly these pixels, by id."""
+    chosen = select(*CASE_COLUMNS).where(cases.c.pixel_hash == pixel_hash, cases.c.status.in_(LIVE)).order_by(cases.c.case_id)
+    return [to_case(row, places) for row in connection.execute(chosen)]
+
+
+def known(connection: Connection, ids: Sequence[str]) -> dict[str, Known]:
+    """What is stored of images: the pending version where there is one, else the visible one."""
+    found: dict[str, Known] = {}
+    for part in parts(ids):
+        chosen = (
+            select(cases, vectors.c.space)
+            .outerjoin(vectors, vectors.c.row == cases.c.row)
+            .where(cases.c.case_id.in_(part), cases.c.status.in_(STORED))
+            .order_by(cases.c.case_id, cases.c.status == Status.PENDING)
+        )
+        spaces: dict[int, set[str]] = {}
+        newest: dict[str, Row[Any]] = {}
+        for row in connection.execute(chosen):
+            spaces.setdefault(row.row, set())
+            if row.space is not None:
+                spaces[row.row].add(row.space)
+            newest[row.case_id] = row
+        for name, row in newest.items():
+            found[name] = Known(
+                row.file_size, row.file_mtime, row.sha256, row.label, row.split, row.group, row.status,
+                frozenset(spaces[row.row]), row.held_out,
+            )  # fmt: skip
+    return found
+
+
+def parts(ids: Sequence[str]) -> Iterator[list[str]]:
+    """Ids in portions that fit one statement."""
+    for start in range(0, len(ids), MANY):
+        yield list(ids[start : start + MANY])
+
+
+def counts(connection: Connection, status: str = Status.ACTIVE) -> dict[str, int]:
+    """Number of cases by predicted class, in order of names."""
+    chosen = (
+        select(cases.c.predicted, func.count())
+        .where(cases.c.status == status, cases.c.predicted.is_not(None))
+        .group_by(cases.c.predicted)
+        .order_by(cases.c.predicted)
+    )
+    return {name: count for name, count in connection.execute(chosen)}
+
+
+def blob(vector: NDArray[np.float32]) -> bytes:
+    """A vector as it is stored."""
+    return vector.astype("<f4").tobytes()
+
+
+def unblob(data: bytes, dim: int) -> NDArray[np.float32]:
+    """A stored vector; one of another length raises ``StorageFailed``."""
+    if len(data) != dim * 4:
+        raise StorageFailed(f"a stored vector has {len(data)} bytes instead of {dim * 4}; run `casebase verify --deep`")
+    return np.frombuffer(data, dtype="<f4")
+
+
+def crc(data: bytes) -> int:
+    """Checksum of a stored vector."""
+    return zlib.crc32(data)
+
+
+def stream_vectors(
+    connection: Connection, space: str, dim: int, status: Sequence[str], block: int = 2048
+) -> Iterator[tuple[NDArray[np.int64], Matrix, NDArray[np.float32]]]:
+    """Blocks of (row numbers, unit vectors ``(n, D)``, their former lengths) in order of rows; constant memory."""
+    last = 0
+    chosen = (
+        select(vectors.c.row, vectors.c.vector, vectors.c.norm)
+        .join(cases, cases.c.row == vectors.c.row)
+        .where(vectors.c.space == space, cases.c.status.in_(status), vectors.c.row > bindparam("last"))
+        .order_by(vectors.c.row)
+        .limit(block)
+    )
+    while rows := connection.execute(chosen, {"last": last}).all():
+        last = rows[-1].row
+        numbers = np.fromiter((r.row for r in rows), np.int64, len(rows))
+        matrix = np.stack([unblob(r.vector, dim) for r in rows])
+        yield numbers, matrix, np.fromiter((r.norm for r in rows), np.float32, len(rows))

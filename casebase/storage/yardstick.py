@@ -1,0 +1,133 @@
+"""How near is near: the distances that are usual inside a class, measured once per generation.
+
+Two tables per space and predicted class: similarities of pairs (for the percentile of a neighbour) and distances of
+reference images to their own nearest twin (for "no comparable case"). Held-out images are the reference where there
+are at least ``FEWEST`` of a class; else the cases themselves, each left out, and the answer says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casebase import clock
+from casebase.answers import Comparable
+from casebase.distance import Matrix
+from casebase.reuse import wilson
+from casebase.storage.matrix import ExactIndex
+from casebase.storage.translate import file_errors
+
+FEWEST = 20
+MOST_PAIRS = 10_000
+MOST_REFERENCES = 400
+PAIR_BUDGET = 2_000_000
+HELD_OUT = "held-out images"
+LEFT_OUT = "the cases themselves, each left out"
+
+
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """``pairs[class]`` are sorted similarities, ``twins[class]`` sorted nearest-twin distances; ``reference[class]``."""
+
+    pairs: Mapping[str, NDArray[np.float32]]
+    twins: Mapping[str, NDArray[np.float32]]
+    reference: Mapping[str, str]
+
+    def percentile(self, name: str, similarity: float) -> float | None:
+        """Share (0..100) of the class's pairs that are no more alike than ``similarity``."""
+        pairs = self.pairs.get(name)
+        if pairs is None or len(pairs) < FEWEST:
+            return None
+        return 100.0 * float(np.searchsorted(pairs, np.float32(similarity + 1e-6), side="right")) / len(pairs)
+
+    def comparable(self, name: str, distance: float) -> Comparable | None:
+        """Share of reference images whose nearest twin is as far or farther, with its Wilson interval."""
+        twins = self.twins.get(name)
+        if twins is None or len(twins) < FEWEST:
+            return None
+        farther = len(twins) - int(np.searchsorted(twins, np.float32(distance - 1e-6), side="left"))
+        low, high = wilson(farther, len(twins))
+        return Comparable(farther / len(twins), len(twins), low, high, self.reference[name])
+
+
+def measure(
+    index: ExactIndex, held_out: Mapping[str, Matrix], *, cases_are_fair: bool, seed: int
+) -> Yardstick:
+    """Measure every predicted class of an index.
+
+    ``held_out`` maps a predicted class to unit vectors ``(n, D)`` of held-out images. ``cases_are_fair`` tells whether
+    the network was fitted without the cases, so that their own distances are what a new image would see; where it is
+    False and there are no held-out images, no nearest-twin reference is made (``science``: a fitted network has pulled
+    its training images together).
+    """
+    random = clock.generator(seed)
+    most = max(FEWEST, min(MOST_PAIRS, PAIR_BUDGET // max(1, len(index.slices))))
+    pairs: dict[str, NDArray[np.float32]] = {}
+    twins: dict[str, NDArray[np.float32]] = {}
+    reference: dict[str, str] = {}
+    for name, part in index.slices.items():
+        own = index.rows[part]
+        outside = held_out.get(name)
+        fair = outside is not None and len(outside) >= FEWEST
+        if len(own) < 2:
+            continue
+        left = random.integers(0, len(outside) if fair and outside is not None else len(own), most)
+        right = random.integers(0, len(own), most)
+        if fair and outside is not None:
+            similar = _row_products(outside, own, left, right)
+            twins[name] = _nearest(outside[: MOST_REFERENCES], own, None)
+        else:
+            apart = left != right
+            similar = _row_products(own, own, left[apart], right[apart])
+            if cases_are_fair:
+                picked = np.sort(random.permutation(len(own))[:MOST_REFERENCES])
+                twins[name] = _nearest(np.asarray(own[picked]), own, picked)
+        unique = len(own) * (len(own) - 1) // 2
+        if unique >= FEWEST:
+            pairs[name] = np.sort(similar.astype(np.float32))
+        reference[name] = HELD_OUT if fair else LEFT_OUT
+    return Yardstick(pairs, twins, reference)
+
+
+def _row_products(one: Matrix, other: Matrix, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float32]:
+    parts = [
+        np.einsum("nd,nd->n", one[left[i : i + 2048]], other[right[i : i + 2048]]) for i in range(0, len(left), 2048)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def _nearest(queries: Matrix, own: Matrix, themselves: NDArray[np.int64] | None) -> NDArray[np.float32]:
+    found = []
+    for start in range(0, len(queries), 64):
+        scores = queries[start : start + 64] @ own.T  # (64, n)
+        if themselves is not None:
+            scores[np.arange(len(scores)), themselves[start : start + 64]] = -2.0
+        found.append(1.0 - scores.max(axis=1))
+    return np.sort(np.maximum(np.concatenate(found), 0.0).astype(np.float32))
+
+
+def save(folder: Path, space: str, yardstick: Yardstick, classes: Sequence[str]) -> None:
+    """Write a yardstick beside its matrix."""
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for number, name in enumerate(classes):
+        for kind, table in (("pairs", yardstick.pairs), ("twins", yardstick.twins)):
+            if name in table:
+                arrays[f"{kind}{number}"] = table[name]
+        arrays[f"fair{number}"] = np.array(yardstick.reference.get(name) == HELD_OUT)
+    with file_errors(folder):
+        np.savez(folder / f"{space}.yardstick.npz", **arrays)
+
+
+def load(folder: Path, space: str, classes: Sequence[str]) -> Yardstick:
+    """Read a yardstick; raises ``OSError``, ``ValueError`` or ``KeyError`` where it is damaged."""
+    with np.load(folder / f"{space}.yardstick.npz", allow_pickle=False) as stored:
+        arrays = dict(stored)
+    return Yardstick(
+        pairs={c: arrays[f"pairs{i}"] for i, c in enumerate(classes) if f"pairs{i}" in arrays},
+        twins={c: arrays[f"twins{i}"] for i, c in enumerate(classes) if f"twins{i}" in arrays},
+        reference={c: HELD_OUT if bool(arrays[f"fair{i}"]) else LEFT_OUT for i, c in enumerate(classes)},
+    )

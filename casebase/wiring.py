@@ -1,0 +1,454 @@
+"""Settings in, ready objects out: the one place where concrete classes meet."""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+import re
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.Image import fromarray
+
+from casebase import reading
+from casebase.errors import EmptyCaseBase, FingerprintMismatch, ImageError, UsageError
+from casebase.explain.render_html import HtmlRenderer
+from casebase.explanations import Pixels
+from casebase.indexer.service import Classification, DryPlan, Plan
+from casebase.indexer.sources import Listed, Source
+from casebase.ports import CaseStore, Embedder, Renderer
+from casebase.query import Networks
+from casebase.settings import Settings
+from casebase.spaces import CLIP_SPACE, CONTRIBUTION, NETWORK_SPACE
+from casebase.storage import database, files, pictures
+from casebase.storage.memory import MemoryCaseStore
+from casebase.storage.opening import make_store, open_store
+from casebase.storage.writing import SqlCaseStore
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from casebase.networks.explained import ExplainedNetwork
+    from casebase.networks.open_clip_net import ClipEmbedder
+
+DEFAULT_MODEL = "torchvision:resnet18"
+DEFAULT_CLIP = "open_clip:ViT-B-32"
+START = "start"
+"""Folder of the network while the first run goes on; afterwards there is only ``explained-<fingerprint>``."""
+NETWORK, FITTED, FIT = "network", "fitted", "fit"
+AGREEMENT_SAMPLE = 48
+FEWEST_FOR_BF16 = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which network to index with: what ``--model``, ``--arch``, ``--weights``, ``--class-names``, ``--layer`` say."""
+
+    model: str | None = None
+    arch: str | None = None
+    weights: Path | None = None
+    class_names: Path | None = None
+    layer: str | None = None
+    head: str = "auto"
+    refit_head: bool = False
+    clip_model: str = DEFAULT_CLIP
+    clip_weights: Path | None = None
+    clip_untrained: bool = False
+
+    def __post_init__(self) -> None:
+        if self.head not in ("auto", "network", "fit"):
+            raise UsageError(f"--head must be auto, network or fit, not {self.head!r}")
+
+    @property
+    def names_a_network(self) -> bool:
+        """Whether the user named a network, so that it must be the one of the base."""
+        return any(v is not None for v in (self.model, self.arch, self.weights))
+
+
+def store_for_writing(settings: Settings) -> SqlCaseStore:
+    """The store, made where there is none."""
+    return make_store(settings)
+
+
+def store_for_reading(settings: Settings) -> SqlCaseStore:
+    """The store of an existing case base."""
+    return open_store(settings)
+
+
+@contextmanager
+def store_for_looking(settings: Settings) -> Iterator[CaseStore]:
+    """The store of a case base, or an empty one in memory where there is none: for dry runs."""
+    if not database.exists(settings.base, settings.sql_url):
+        yield MemoryCaseStore()
+        return
+    store = open_store(settings)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def renderer() -> Renderer:
+    """What writes reports."""
+    return HtmlRenderer()
+
+
+def workers(settings: Settings) -> int:
+    """Threads to work on: those asked for, else the cores this process may use."""
+    if settings.workers:
+        return settings.workers
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Every worker runs its network on one thread; torch's setting is put back afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+# -- querying ----------------------------------------------------------------------------------------------------
+
+
+def networks_of(store: SqlCaseStore, settings: Settings, space: str = NETWORK_SPACE) -> tuple[Networks, ExplainedNetwork]:
+    """The base's own networks as they were indexed with; other spaces' embedders only where they are asked for."""
+    known = store.setting("classifier")
+    if known is None:
+        raise EmptyCaseBase(f"{store.folder} holds no case yet; run `casebase index DATA` to its end first")
+    spaces = store.spaces()
+    network = _read_network(store, _explained_folder(store, known), settings, spaces[NETWORK_SPACE].precision)
+    classifier = network.classifier
+    if classifier is None or classifier.fingerprint != known["fingerprint"]:
+        raise FingerprintMismatch(
+            f"the model in {store.folder / 'models'} is not the one that made the predictions of this base; "
+            "restore it from a backup, or index into another --base"
+        )
+    others: dict[str, Embedder] = {}
+    if space not in (NETWORK_SPACE, CONTRIBUTION) and space in spaces:
+        others[space] = _read_clip(store, settings)
+    return Networks(network, classifier, others), network
+
+
+def _explained_folder(store: SqlCaseStore, known: Mapping[str, Any]) -> Path:
+    return store.folder / "models" / f"explained-{known['fingerprint']}"
+
+
+def _read_network(store: SqlCaseStore, folder: Path, settings: Settings, precision: str = "fp32") -> ExplainedNetwork:
+    from casebase.networks import devices, model_folder
+    from casebase.networks.explained import ExplainedNetwork
+
+    return ExplainedNetwork(
+        model_folder.load(folder),
+        device=devices.choose(settings.device),
+        precision=precision,
+        layer=store.setting("layer"),
+        batch_size=settings.batch_size,
+    )
+
+
+def _read_clip(store: SqlCaseStore, settings: Settings) -> ClipEmbedder:
+    from casebase.networks import devices, model_folder
+    from casebase.networks.open_clip_net import ClipEmbedder
+
+    loaded = model_folder.load(store.folder / "models" / CLIP_SPACE)
+    return ClipEmbedder(loaded, device=devices.choose(settings.device), batch_size=settings.batch_size)
+
+
+def save_picture(target: Path, pixels: Pixels) -> None:
+    """Write a picture as PNG in one step; raises ``StorageFailed``."""
+    out = io.BytesIO()
+    fromarray(pixels).save(out, "PNG")
+    files.write(target, out.getvalue())
+
+
+def thumbnails(store: SqlCaseStore) -> Callable[[str], Any]:
+    """Finds the thumbnail of a picture by its pixels."""
+    return partial(pictures.find, store.folder)
+
+
+NEEDED = {
+    "torch": (2, 14), "torchvision": (0, 29), "chromadb": (1, 5), "torchcam": (0, 5), "open-clip-torch": (2, 30),
+    "timm": (1, 0), "diffusers": (0, 30), "sqlalchemy": (2, 0), "alembic": (1, 13), "pillow": (12, 3), "numpy": (2, 0),
+    "scikit-learn": (1, 5), "safetensors": (0, 4), "jinja2": (3, 1), "typer": (0, 26), "rich": (13, 7),
+}  # fmt: skip
+
+
+def environment(settings: Settings) -> list[dict[str, Any]]:
+    """What ``casebase doctor`` reports: rows of name, found, ok."""
+    rows = [_row("python", platform.python_version(), sys.version_info >= (3, 11))]
+    for name, least in NEEDED.items():
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            rows.append(_row(name, "not installed", ok=False))
+            continue
+        numbers = tuple(int(n) for n in re.findall(r"\d+", found)[:2])
+        rows.append(_row(name, found, numbers >= least))
+    try:
+        import torch
+        import torchvision
+
+        rows.append(_row("torch with torchvision", f"{torch.__version__}, {torchvision.__version__}", ok=True))
+        rows.append(_row("devices", ", ".join(["cpu", *(["cuda"] if torch.cuda.is_available() else [])]), ok=True))
+    except Exception as error:  # a mismatched pair fails with all sorts of errors while importing
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        rows.append(_row("torch with torchvision", f"they do not fit together ({said})", ok=False))
+    rows.append(_row("sqlite", sqlite3.sqlite_version, sqlite3.sqlite_version_info >= (3, 35)))
+    if database.exists(settings.base, settings.sql_url):
+        rows.append(_row("case base", str(settings.base), database.writable(settings.base)))
+    else:
+        rows.append(_row("case base", f"none at {settings.base} yet", ok=True))
+    return rows
+
+
+def _row(name: str, found: str, ok: bool) -> dict[str, Any]:  # noqa: FBT001  # private, three words
+    return {"name": name, "found": found, "ok": ok}
+
+
+# -- indexing ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which part of the source to index, and whether to keep thumbnails."""
+
+    split: str | None = None
+    limit: int | None = None
+    thumbnails: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A plan and what should be said about it before the first image."""
+
+    plan: Plan
+    notes: Sequence[str]
+    describe: str
+
+
+def prepare(
+    store: SqlCaseStore, source: Source, settings: Settings, choice: ModelChoice, run: Scope, spaces: Sequence[str]
+) -> Prepared:
+    """Load the networks, agree with what the base already holds, choose the precision, and plan the run.
+
+    Raises ``FingerprintMismatch`` where the base was made by another network, and all errors of loading.
+    """
+    wanted = _spaces(store, spaces)
+    listed = source.chosen(run.split)[: run.limit]
+    labels = sorted({image.label for image in listed})
+    network, notes, kind = _explained(store, settings, choice, labels)
+    network, agreement = _in_precision(store, settings, network, source, listed)
+    embedders: list[Embedder] = [network]
+    facts: dict[str, Mapping[str, Any]] = {NETWORK_SPACE: {"engine": "torch", "spec": network.spec, **agreement}}
+    if CLIP_SPACE in wanted:
+        clip = _clip(store, settings, choice)
+        embedders.append(clip)
+        facts[CLIP_SPACE] = {"engine": "torch", "spec": clip.spec, "untrained": clip.untrained}
+        if clip.untrained:
+            notes.append("the CLIP weights are random: likeness in 'clip' means nothing, only the code path is tried")
+    plan = Plan(
+        embedders=embedders,
+        predicts=kind != FIT,
+        settle=partial(_settle, store, network, kind, refit=choice.refit_head, seed=settings.seed),
+        split=run.split,
+        limit=run.limit,
+        workers=workers(settings),
+        batch_size=settings.batch_size,
+        megapixels=settings.max_megapixels,
+        around=one_thread_each(),
+        thumbnail=partial(_keep_thumbnail, store.folder) if run.thumbnails else None,
+        facts=facts,
+    )
+    return Prepared(plan, notes, f"{network.spec}, {network.precision}, {network.device}, {plan.workers} workers")
+
+
+def dry_plan(store: CaseStore, scope: Scope, spaces: Sequence[str]) -> DryPlan:
+    """The part of a plan that needs no network."""
+    return DryPlan(_spaces(store, spaces), scope.split, scope.limit)
+
+
+def tidy(store: SqlCaseStore) -> None:
+    """After a run: remove models that no prediction of this base comes from any more."""
+    known = store.setting("classifier")
+    if known is not None:
+        keep = {_explained_folder(store, known).name, CLIP_SPACE}
+        files.remove_others(store.folder / "models", lambda name: name in keep)
+
+
+def _spaces(store: CaseStore, asked: Sequence[str]) -> list[str]:
+    for name in asked:
+        if name not in (NETWORK_SPACE, CLIP_SPACE, CONTRIBUTION):
+            raise UsageError(f"no space {name!r}; there is {NETWORK_SPACE}, {CONTRIBUTION}, {CLIP_SPACE}")
+    # contribution weighs the vectors of avgpool: nothing to store
+    return sorted({NETWORK_SPACE, *store.spaces(), *(name for name in asked if name != CONTRIBUTION)})
+
+
+def _keep_thumbnail(folder: Path, pixel_hash: str, view: Image) -> None:
+    pictures.keep(folder, pixel_hash, pictures.encode(view))
+
+
+def _explained(
+    store: SqlCaseStore, settings: Settings, choice: ModelChoice, labels: Sequence[str]
+) -> tuple[ExplainedNetwork, list[str], str]:
+    """The network, what to say of it, and its kind: ``network`` (as it is), ``fitted`` (has its head), ``fit`` (will)."""
+    known = store.setting("classifier")
+    start = store.folder / "models" / START
+    if known is None and not start.exists():
+        return _first(store, settings, choice, labels)
+    network = _read_network(store, start if known is None else _explained_folder(store, known), settings)
+    if choice.names_a_network:
+        _same_network(network, _named_network(choice, settings), store)
+    if known is None:
+        return network, [], str(store.setting("start"))
+    kind = str(known["kind"])
+    if choice.refit_head and kind != FITTED:
+        raise UsageError("this base uses the network's own classes; --refit-head is for a fitted head")
+    return network, [] if choice.refit_head else _strangers(labels, network.classes or (), kind), kind
+
+
+def _first(
+    store: SqlCaseStore, settings: Settings, choice: ModelChoice, labels: Sequence[str]
+) -> tuple[ExplainedNetwork, list[str], str]:
+    from casebase.networks import model_folder
+
+    network = _named_network(choice, settings)
+    notes = []
+    if network.untrained:
+        notes.append("the network's weights are random: untrained")
+    fits = network.classifier is not None and set(labels) <= set(network.classes or ())
+    if choice.head == "network" and network.classifier is None:
+        raise UsageError("the network's classes have no names; give them with --class-names, or leave out --head network")
+    if choice.head == "network" and not fits:
+        notes += _strangers(labels, network.classes or (), NETWORK)
+    kind = NETWORK if choice.head == "network" or (fits and choice.head == "auto") else FIT
+    if kind == FIT:
+        notes.append("no classifier for these classes: a linear head is fitted on the network's frozen features")
+    store.remember("layer", choice.layer)
+    store.remember("start", kind)
+    model_folder.save(network, store.folder / "models" / START)
+    return network, notes, kind
+
+
+def _strangers(labels: Sequence[str], classes: Sequence[str], kind: str) -> list[str]:
+    unknown = [label for label in labels if label not in classes]
+    if not unknown:
+        return []
+    shown = ", ".join(map(reading.printable, unknown[:5])) + (", …" if len(unknown) > 5 else "")
+    remedy = "; --refit-head fits the head anew" if kind == FITTED else ""
+    return [f"the network does not know {len(unknown)} of the labels ({shown}), so it can never predict them{remedy}"]
+
+
+def _named_network(choice: ModelChoice, settings: Settings) -> ExplainedNetwork:
+    from casebase.networks import backbones, devices
+    from casebase.networks.explained import ExplainedNetwork
+
+    model = choice.model or (f"torchvision:{choice.arch}" if choice.arch and ":" not in choice.arch else choice.arch)
+    checkpoint = choice.arch if choice.model else None
+    loaded = backbones.load(
+        backbones.Wanted(model or DEFAULT_MODEL, checkpoint, choice.weights, choice.class_names, seed=settings.seed)
+    )
+    where = devices.choose(settings.device)
+    return ExplainedNetwork(loaded, device=where, layer=choice.layer, batch_size=settings.batch_size)
+
+
+def _same_network(stored: ExplainedNetwork, named: ExplainedNetwork, store: SqlCaseStore) -> None:
+    one, other = stored.fingerprint, named.with_precision(stored.precision).fingerprint
+    if one != other:
+        raise FingerprintMismatch(
+            f"{store.folder} was made with another network ({'; '.join(one.differences(other))}: here / now); "
+            "leave out --model and --weights to go on with it, or index into another --base"
+        )
+
+
+def _in_precision(
+    store: SqlCaseStore, settings: Settings, network: ExplainedNetwork, source: Source, listed: Sequence[Listed]
+) -> tuple[ExplainedNetwork, Mapping[str, Any]]:
+    """The network in the base's precision; for a new base in the one asked for, or the faster one that agrees."""
+    from casebase.networks import precision
+
+    known = store.declared(NETWORK_SPACE)
+    if known is not None:
+        if settings.precision not in ("auto", known.precision):
+            raise FingerprintMismatch(
+                f"{store.folder} holds {known.precision} vectors, not {settings.precision}; "
+                "leave out --precision, or index into another --base"
+            )
+        return network.with_precision(known.precision), {}
+    if settings.precision != "auto":
+        return network.with_precision(settings.precision), {"precision": settings.precision, "asked": True}
+    if len(listed) < FEWEST_FOR_BF16:
+        return network, {"precision": "fp32"}
+    views = _views(source, listed, network, settings)
+    if views is None:
+        return network, {"precision": "fp32"}
+    choice, agreement = precision.choose(network, lambda: network.with_precision("bf16"), views, device=network.device)
+    return network.with_precision(choice), {"precision": choice, **agreement}
+
+
+def _views(
+    source: Source, listed: Sequence[Listed], network: ExplainedNetwork, settings: Settings
+) -> NDArray[np.uint8] | None:
+    """Views of some images spread over the set."""
+    views = []
+    for image in listed[:: max(1, len(listed) // AGREEMENT_SAMPLE)][:AGREEMENT_SAMPLE]:
+        try:
+            picture = reading.read(source.root / image.relative, megapixels=settings.max_megapixels)
+        except ImageError:
+            continue
+        views.append(network.preprocess.pixels(picture.image))
+    return np.stack(views) if views else None
+
+
+def _clip(store: SqlCaseStore, settings: Settings, choice: ModelChoice) -> ClipEmbedder:
+    from casebase.networks import backbones, devices, model_folder
+    from casebase.networks.open_clip_net import ClipEmbedder
+
+    place = store.folder / "models" / CLIP_SPACE
+    if place.exists():
+        return _read_clip(store, settings)
+    wanted = backbones.Wanted(
+        choice.clip_model, weights=choice.clip_weights, pretrained=not choice.clip_untrained, seed=settings.seed
+    )
+    where = devices.choose(settings.device)
+    embedder = ClipEmbedder(backbones.load(wanted), device=where, batch_size=settings.batch_size)
+    model_folder.save(embedder, place)
+    return embedder
+
+
+def _settle(store: SqlCaseStore, network: ExplainedNetwork, kind: str, *, refit: bool, seed: int) -> Classification:
+    """Where predictions come from once every image is stored: the network's own classes, or a head fitted now."""
+    from casebase.networks import linear_head, model_folder
+
+    known = store.setting("classifier")
+    if known is not None and not refit:
+        return Classification(None, reclassify=False, facts=known)
+    facts: dict[str, Any] = {"spec": network.spec, "untrained": network.untrained}
+    if kind == NETWORK:
+        facts |= {"fingerprint": network.classifier_fingerprint, "classes": list(network.classes or ())}
+        facts |= {"kind": NETWORK, "fair": False}
+        model_folder.save(network, _explained_folder(store, facts))
+        return Classification(None, reclassify=False, facts=facts)
+    features, labels, groups, total = linear_head.gather(store.stored(NETWORK_SPACE), seed)
+    head = linear_head.fit(features, labels, groups=groups, seed=seed)
+    fitted = network.with_head(head.weight, head.bias, head.classes)
+    facts |= {"fingerprint": fitted.classifier_fingerprint, "classes": list(head.classes), "kind": FITTED, "fair": True}
+    facts |= {"fitted_on": len(labels), "of": total, **head.to_dict()}
+    model_folder.save(fitted, _explained_folder(store, facts), metadata={"head": facts})
+    classify = partial(linear_head.probabilities, weight=head.weight, bias=head.bias)
+    return Classification(classify, reclassify=True, facts=facts, notes=[head.reason] if head.reason else [])

@@ -1,0 +1,62 @@
+"""Small made-up things for tests: pictures, entries, and a store filled with clustered vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casebase.cases import Fingerprint, SourceImage
+from casebase.ports import CaseStore, Changes, Entry
+
+CLASSES = ("cat", "dog", "owl")
+
+
+def fingerprint(dim: int = 16, weights: str = "w") -> Fingerprint:
+    """A fingerprint of nothing in particular."""
+    return Fingerprint("made-up", weights, "p", "fp32", dim)
+
+
+def entry(name: str, vector: NDArray[np.float32], predicted: int, *, label: str | None = None, **over: object) -> Entry:
+    """An entry whose network says ``CLASSES[predicted]`` and whose label is that too, unless told otherwise."""
+    softmax = np.full(len(CLASSES), 0.1, np.float32)
+    softmax[predicted] = 0.8
+    look = int(over.pop("look", 0)) or int.from_bytes(name.encode().ljust(8, b"*")[:8], "big") * 2654435761 % 2**64
+    values: dict[str, object] = {
+        "image": SourceImage(name, Path("/nowhere") / name, name, label or CLASSES[predicted]),
+        "source": 1, "file_size": 10, "file_mtime": 20, "width": 8, "height": 8,
+        "sha256": f"sha-{name}", "pixel_hash": f"pixels-{name}", "look_hash": look, "held_out": False,
+        "vectors": {"avgpool": vector}, "probabilities": softmax,
+    }  # fmt: skip
+    return Entry(**{**values, **over})  # type: ignore[arg-type]  # a table of fields, overridden one by one
+
+
+def changes(withdrawn: Sequence[str] = (), spaces: Sequence[str] = ("avgpool",), **over: object) -> Changes:
+    """A run's changes without a classifier of its own."""
+    facts = {"fingerprint": "c0ffee", "classes": list(CLASSES), "fair": True}
+    values: dict[str, object] = {
+        "withdrawn": list(withdrawn), "relabelled": {}, "classify": None, "reclassify": False,
+        "facts": facts, "spaces": list(spaces),
+    }  # fmt: skip
+    return Changes(**{**values, **over})  # type: ignore[arg-type]  # as above
+
+
+def clustered(
+    count: int, dim: int = 16, classes: int = 3, seed: int = 0, shares: Sequence[float] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Vectors ``(count, dim)`` around one centre per class, and their classes; made up, seeded."""
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(classes, dim))
+    called = random.choice(classes, size=count, p=shares)
+    return (centres[called] + 0.6 * random.normal(size=(count, dim))).astype(np.float32), called
+
+
+def fill(store: CaseStore, entries: Sequence[Entry], withdrawn: Sequence[str] = ()) -> bool:
+    """Store and publish in one run."""
+    store.source(Path("/nowhere"))
+    with store.writing("test") as run:
+        store.declare("avgpool", fingerprint(len(next(iter(entries[0].vectors.values()))) if entries else 16), {})
+        store.retain(run, entries)
+        return store.publish(run, changes(withdrawn))
