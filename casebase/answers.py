@@ -197,10 +197,12 @@ class Asked:
     path: str
     sha256: str
     known_case: str | None
+    held_out: bool = False
+    """Whether ``known_case`` is a held-out image: known, but never an answer and never learnt from."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON of ``query``."""
-        return {"path": self.path, "sha256": self.sha256, "known_case": self.known_case}
+        return {"path": self.path, "sha256": self.sha256, "known_case": self.known_case, "held_out": self.held_out}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from casebase.errors import CasebaseError, DataError, ImageError, UsageError
 from casebase.explain import report as reports
 from casebase.explain import service as explaining
 from casebase.explanations import QUERY_ID, Explanation
-from casebase.indexer import IndexSummary, Progress, dry_run, index, open_source
+from casebase.indexer import IndexSummary, Progress, dry_run, index, open_source, write_set
 from casebase.query import Ask, Networks, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Findings, Stats, plan, repair, stats, verify
@@ -24,6 +24,11 @@ from casebase.wiring import ModelChoice, Scope
 
 if TYPE_CHECKING:
     from casebase.networks.explained import ExplainedNetwork
+
+__all__ = [
+    "Base", "Findings", "IndexOptions", "IndexSummary", "ModelChoice", "Stats", "check_data", "data_of", "demo", "doctor", "plan",
+    "preview",
+]  # fmt: skip
 
 Image = str | Path | bytes
 """A path, or the bytes of an image file."""
@@ -95,8 +100,7 @@ class Base:
         scope = Scope(wanted.split, wanted.limit, wanted.thumbnails)
         with self._store.writing("index") as run:  # locked before the first image, not after hours
             prepared = wiring.prepare(self._store, source, self.settings, wanted.model, scope, wanted.spaces)
-            for line in (prepared.describe, *prepared.notes):
-                announce(line)
+            announce(prepared.describe)
             if callable(progress):
                 summary = index(source, prepared.plan, self._store, run, progress)
             elif progress:
@@ -223,6 +227,10 @@ class Base:
         """Record that all images of this base are synthetic; every report says so."""
         self._store.remember("synthetic", sentence)
 
+    def examples(self) -> list[Path]:
+        """Files of a held-out image that the network gets right and of one that it gets wrong; cases if none is held out."""
+        return wiring.examples(self._store)
+
     @cached_property
     def folder(self) -> Path:
         """The case base's folder."""
@@ -241,6 +249,84 @@ class Base:
     def to_dict(self) -> Mapping[str, Any]:
         """The statistics as JSON."""
         return self.stats().to_dict()
+
+
+SYNTHETIC = "Synthetic: these birds were drawn by casebase. They show how a report reads, not how good a network is."
+DRAWN = 240
+DRAWN_SPLITS = {"train": 0.75, "val": 0.125, "test": 0.125}
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What ``demo`` made: a base, and one explanation of a right answer and one of a wrong one, if there was one."""
+
+    folder: Path
+    summary: IndexSummary
+    explanations: Sequence[Explanation]
+    reports: Sequence[Path]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Schema ``casebase.demo/1``."""
+        return {
+            "schema": "casebase.demo/1", "folder": str(self.folder), "index": self.summary.to_dict(),
+            "queries": [seen.to_dict() for seen in self.explanations], "reports": [str(path) for path in self.reports],
+        }  # fmt: skip
+
+    def closing(self) -> list[str]:
+        """The last lines: what to try, and last of all the page to open."""
+        base = self.folder / "base"
+        lines = [f"try: casebase stats --base {base}", f"     casebase verify --deep --base {base}"]
+        return [*lines, *(str(path.resolve()) for path in self.reports)]
+
+
+def demo(
+    folder: Path,
+    chosen: settings.Settings,
+    *,
+    dataset: str = "birds",
+    shortcut: bool = False,
+    announce: Callable[[str], None] = lambda line: None,
+    progress: bool | Progress = False,
+) -> Demo:
+    """Draw birds (or fetch pets), train, index, ask about an image the network gets right and one it gets wrong.
+
+    Everything is written below ``folder``; what an earlier demo of the same kind left there is used again. Raises
+    ``UsageError`` for an unknown data set, ``DataError`` where pets cannot be downloaded.
+    """
+    if dataset not in ("birds", "pets"):
+        raise UsageError(f"no demo data set {dataset!r}; there is birds, pets")
+    name = "pets" if dataset == "pets" else "birds-shortcut" if shortcut else "birds"
+    options = IndexOptions()
+    if dataset == "pets":
+        announce("downloading Oxford-IIIT Pet")
+        data = wiring.fetch_pets(folder / name)
+    else:
+        data = folder / name
+        if not data.exists():
+            announce(f"drawing {4 * DRAWN} birds of four species (synthetic)")
+            write_set(
+                data, per_class=DRAWN, seed=chosen.seed, shortcut=shortcut, splits=DRAWN_SPLITS,
+                processes=wiring.workers(chosen),
+            )  # fmt: skip
+        model = folder / f"model-{name}"
+        if not (model / "model.json").exists():
+            announce("training a ten-layer residual network from scratch")
+            wiring.train_birds(data, model, chosen, announce)
+        options = IndexOptions(model=ModelChoice(model=str(model)))
+    chosen = replace(chosen, base=folder / f"base-{name}" if name != "birds" else folder / "base")
+    with Base(chosen, create=True) as base:
+        if dataset == "birds":
+            base.mark_synthetic(SYNTHETIC + (SHORTCUT if shortcut else ""))
+        summary = base.index(data, options, progress=progress, announce=announce)
+        seen = [base.explain(path, command="casebase demo") for path in base.examples()]
+        reports_at = [
+            explanation.save(base.folder / "reports" / f"{kind}.html")
+            for kind, explanation in zip(("right", "wrong"), seen, strict=False)
+        ]
+    return Demo(folder, summary, seen, reports_at)
+
+
+SHORTCUT = " Each species keeps to its own scenery: a shortcut that the maps and neighbours should give away."
 
 
 def doctor(chosen: settings.Settings) -> list[dict[str, Any]]:

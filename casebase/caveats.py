@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from casebase.answers import Rival
-from casebase.cases import Case
+from casebase.cases import Case, Status
 from casebase.reading import printable
 from casebase.retrieve import Answer
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
@@ -28,7 +28,10 @@ def caveats(
     if copies:
         named = ", ".join(f"{printable(c.path)} ({c.id})" for c in copies[:3])
         more = f" and {len(copies) - 3} more" if len(copies) > 3 else ""
-        told.append(f"the query is an image of this base: {named}{more}; it was left out of every list")
+        if all(case.status == Status.HELD_OUT for case in copies):
+            told.append(f"the query is a held-out image of this base: {named}{more}; held-out images never answer")
+        else:
+            told.append(f"the query is a case of this base: {named}{more}; it was left out of every list")
     alike = {c.id: c for answer in (nearest, twins, *unlike) for c in answer.alike}
     for case in alike.values():
         told.append(f"{printable(case.path)} looks like the query's own photograph; its likeness is no evidence")

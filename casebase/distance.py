@@ -23,7 +23,9 @@ def unit(vectors: Matrix) -> tuple[Matrix, NDArray[np.float32]]:
     bad = ~np.isfinite(norms) | (norms < 1e-12)
     if bad.any():
         raise UsageError(f"{int(bad.sum())} of {len(rows)} vectors are zero or not finite; cosine is undefined there")
-    return (rows / norms[:, None]).astype(np.float32), norms.astype(np.float32)
+    normed = np.empty_like(rows)
+    np.divide(rows, norms[:, None], out=normed, casting="same_kind")
+    return normed, np.asarray(norms, dtype=np.float32)
 
 
 def check_query(vector: Vector, dim: int) -> Vector:
@@ -44,7 +46,7 @@ def cosine(rows: Matrix, query: Vector) -> NDArray[np.float64]:
     if np.any(lengths == 0):
         raise StorageFailed("a stored vector is zero; run `casebase verify --deep`")
     similarity = np.einsum("nd,d->n", left, right) / lengths
-    return np.round(np.maximum(1.0 - similarity, 0.0), 9)
+    return _rounded(similarity)
 
 
 def weighted_cosine(rows: Matrix, query: Vector, weights: Vector) -> NDArray[np.float64]:
@@ -56,4 +58,9 @@ def weighted_cosine(rows: Matrix, query: Vector, weights: Vector) -> NDArray[np.
     right = query.astype(np.float64) * weights.astype(np.float64)
     lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right)
     similarity = np.divide(np.einsum("nd,d->n", left, right), lengths, out=np.zeros(len(left)), where=lengths > 0)
-    return np.round(np.maximum(1.0 - similarity, 0.0), 9)
+    return _rounded(similarity)
+
+
+def _rounded(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
+    distances: NDArray[np.float64] = np.maximum(1.0 - similarity, 0.0).round(9)
+    return distances

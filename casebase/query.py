@@ -9,6 +9,7 @@ import numpy as np
 
 from casebase import clock
 from casebase.answers import Asked, ListSource, Neighbour, Prediction, Retrieval, Role, Search
+from casebase.cases import Case, Status
 from casebase.caveats import caveats
 from casebase.distance import check_query, cosine, weighted_cosine
 from casebase.errors import (
@@ -157,7 +158,7 @@ def _retrieve(
     copies = case_base.known_pixels(picture.pixel_hash)
     sources = {"nearest": nearest.source, "twins": twins.source, "counterfactuals": _worst(unlike)}
     return Retrieval(
-        query=Asked(name, picture.sha256, copies[0].id if copies else None),
+        query=_asked(name, picture, copies),
         prediction=prediction,
         nearest=nearest.rows,
         twins=twins.rows,
@@ -171,6 +172,14 @@ def _retrieve(
         warnings=tuple(caveats(wanted.k, wanted.space, called, nearest, twins, unlike, rivals, copies, classes, semi)),
         seconds={"embed": embed_seconds, "search": clock.seconds() - started},
     )
+
+
+def _asked(name: str, picture: Picture, copies: Sequence[Case]) -> Asked:
+    """Who the query is; a case with its pixels is worse news than a held-out image with them."""
+    if not copies:
+        return Asked(name, picture.sha256, None)
+    known = min(copies, key=lambda case: (case.status != Status.ACTIVE, case.id))
+    return Asked(name, picture.sha256, known.id, known.status == Status.HELD_OUT)
 
 
 def _seen_from(question: Question, rows: Sequence[Neighbour]) -> tuple[Neighbour, ...]:

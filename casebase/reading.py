@@ -122,7 +122,8 @@ class Preprocess:
     def normalise(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """``(N, H, W, 3) uint8`` to ``(N, 3, H, W) float32``: (x / 255 - mean) / std."""
         scaled = batch.astype(np.float32) / np.float32(255.0)
-        whitened = (scaled - np.float32(self.mean)) / np.float32(self.std)
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        whitened = (scaled - mean) / std
         return np.ascontiguousarray(whitened.transpose(0, 3, 1, 2))
 
 

@@ -31,7 +31,7 @@ def _agreement(answer: Retrieval) -> Statement:
 
 
 def _known(answer: Retrieval) -> list[_Fact]:
-    if answer.query.known_case is None:
+    if answer.query.known_case is None or answer.query.held_out:
         return []
     known = printable(answer.query.known_case)
     why = f"Case {known} has exactly these pixels; it is left out of the lists, and the network may know it by heart."

@@ -30,4 +30,5 @@ def split(cells: Array, other: Array, weights: Array | None = None) -> Array:
     lengths = np.linalg.norm(w * pooled) * np.linalg.norm(w * b)
     if lengths == 0:
         return np.zeros(a.shape[1:], dtype=np.float32)
-    return (np.einsum("dhw,d->hw", a, w * w * b) / (count * lengths)).astype(np.float32)
+    shares: Array = (np.einsum("dhw,d->hw", a, w * w * b) / (count * lengths)).astype(np.float32)
+    return shares

@@ -5,5 +5,6 @@
 
 from casebase.indexer.service import IndexSummary, Progress, dry_run, index
 from casebase.indexer.sources import Source, open_source
+from casebase.indexer.toy import write_set
 
-__all__ = ["IndexSummary", "Progress", "Source", "dry_run", "index", "open_source"]
+__all__ = ["IndexSummary", "Progress", "Source", "dry_run", "index", "open_source", "write_set"]

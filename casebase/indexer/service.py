@@ -302,7 +302,7 @@ def _read(tasks: Sequence[_Task], plan: Plan) -> list[tuple[_Task, Entry | Relab
             continue
         views = np.stack([embedder.preprocess.pixels(pictures[place].image) for place in wanted])
         read = embedder.read(views)
-        good = np.isfinite(read.features).all(axis=1) & read.features.any(axis=1)
+        good: np.ndarray = np.isfinite(read.features).all(axis=1) & (read.features != 0).any(axis=1)
         for row, place in enumerate(wanted):
             if not good[row]:
                 outcomes[place] = f"the network's {embedder.space} features are zero or not finite"

@@ -20,7 +20,7 @@ from casebase.networks.downloading import fetching
 from casebase.networks.loaded import Loaded, checked_classes, seeded
 from casebase.reading import Preprocess, printable
 
-LIBRARIES = ("torchvision", "timm", "open_clip")
+LIBRARIES = ("torchvision", "timm", "open_clip", "casebase")
 MODEL_FILE = "model.json"
 
 
@@ -126,6 +126,7 @@ def load(wanted: Wanted) -> Loaded:
     makers: Mapping[str, Callable[[Spec, Wanted], Loaded]] = {
         "torchvision": _torchvision,
         "timm": _timm,
+        "casebase": _small,
         "factory": _factory,
     }
     return makers[spec.kind](spec, wanted).with_classes(_class_names(wanted.class_names))
@@ -161,6 +162,19 @@ def _torchvision(spec: Spec, wanted: Wanted) -> Loaded:
         layer=library.spatial_layer(spec.name, module),
         untrained=not trained,
     )
+
+
+def _small(spec: Spec, wanted: Wanted) -> Loaded:
+    from casebase.networks import small as library
+
+    _known(spec, library.NAMES)
+    if spec.path is not None:
+        state = checkpoints.load_state(spec.path)
+        module = _filled(lambda n: library.build(spec.name, n or library.OUTPUTS), state, spec.path)
+    else:
+        with seeded(wanted.seed):
+            module = library.build(spec.name, wanted.outputs or library.OUTPUTS)
+    return Loaded(module.eval(), spec.text, library.preprocess(), untrained=spec.path is None)
 
 
 def _timm(spec: Spec, wanted: Wanted) -> Loaded:

@@ -274,3 +274,22 @@ class SqlCaseBase:
                 .order_by(cases.c.label)
             )
             return {name: count for name, count in connection.execute(chosen)}
+
+    def some_right_and_wrong(self) -> list[Case]:
+        """An image whose prediction is its label and one whose is not: the surest of each.
+
+        Held-out images come before cases. Either may be missing.
+        """
+        view = self.view()
+        found = []
+        with sql_errors(str(self.folder)), self.engine.connect() as connection:
+            for right in (True, False):
+                agrees = cases.c.label == cases.c.predicted
+                chosen = (
+                    select(*rows.CASE_COLUMNS)
+                    .where(cases.c.status.in_(rows.LIVE), agrees if right else ~agrees)
+                    .order_by(cases.c.status == Status.ACTIVE, cases.c.confidence.desc(), cases.c.case_id)
+                    .limit(1)
+                )
+                found += [rows.to_case(row, view.places) for row in connection.execute(chosen)]
+        return found

@@ -27,8 +27,8 @@ def apply(connection: Connection, changes: Changes) -> bool:
         replaced = select(cases.c.case_id).where(cases.c.status == Status.PENDING).scalar_subquery()
         connection.execute(delete(cases).where(cases.c.case_id.in_(replaced), cases.c.status != Status.PENDING))
         for held, status in ((True, Status.HELD_OUT), (False, Status.ACTIVE)):
-            chosen = (cases.c.status == Status.PENDING) & (cases.c.held_out == held)
-            connection.execute(update(cases).where(chosen).values(status=status))
+            waiting = (cases.c.status == Status.PENDING) & (cases.c.held_out == held)
+            connection.execute(update(cases).where(waiting).values(status=status))
     for part in rows.parts(changes.withdrawn):
         chosen = cases.c.case_id.in_(part)
         connection.execute(delete(cases).where(chosen, cases.c.status == Status.WITHDRAWN))

@@ -50,7 +50,7 @@ def roots(connection: Connection, folder: Path) -> dict[int, Path]:
     return found
 
 
-def to_case(row: Row[Any], places: Mapping[int, Path]) -> Case:
+def to_case(row: Any, places: Mapping[int, Path]) -> Case:
     """A database row as a Case."""
     return Case(
         id=row.case_id,

@@ -34,7 +34,7 @@ class SqlCaseStore(SqlCaseBase):
                 if rows.setting(connection, "id") is None:
                     rows.put_setting(connection, "id", secrets.token_hex(8))
                 result = connection.execute(insert(runs).values(command=command, started=clock.now()))
-                number = int(result.inserted_primary_key[0])
+                number = int(result.inserted_primary_key[0])  # type: ignore[index]  # an INSERT has one
             yield number
 
     def remember(self, name: str, value: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +113,7 @@ def _nearest(queries: Matrix, own: Matrix, themselves: NDArray[np.int64] | None)
 
 def save(folder: Path, space: str, yardstick: Yardstick, classes: Sequence[str]) -> None:
     """Write a yardstick beside its matrix."""
-    arrays: dict[str, NDArray[np.generic]] = {}
+    arrays: dict[str, Any] = {}
     for number, name in enumerate(classes):
         for kind, table in (("pairs", yardstick.pairs), ("twins", yardstick.twins)):
             if name in table:

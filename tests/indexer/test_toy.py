@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from casebase.errors import UsageError
 from casebase.indexer.toy import PARTS, SPECIES, draw, write_set
 
 TWINS = ((0, 1), (2, 3))
@@ -36,16 +37,16 @@ def test_a_set_has_every_picture_once_with_a_mask_beside_the_splits_and_says_it_
 
 
 def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
-    with pytest.raises(FileExistsError, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         write_set(tmp_path, per_class=1, seed=0)
 
 
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="add up to 1"):
+    with pytest.raises(UsageError, match="add up to 1"):
         write_set(tmp_path / "x", per_class=1, seed=0, splits={"train": 0.5})
-    with pytest.raises(ValueError, match="per_class"):
+    with pytest.raises(UsageError, match="per_class"):
         write_set(tmp_path / "x", per_class=0, seed=0)
-    with pytest.raises(ValueError, match="species_index"):
+    with pytest.raises(UsageError, match="species_index"):
         draw(4, np.random.default_rng(0))
 
 

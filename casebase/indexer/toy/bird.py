@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageChops
 
+from casebase.errors import UsageError
 from casebase.indexer.toy.canvas import Canvas
 from casebase.indexer.toy.pose import TINTS, Pose, pick_pose
 from casebase.indexer.toy.scenery import SCENES, backdrop
@@ -185,7 +186,7 @@ def draw(species_index: int, rng: np.random.Generator, *, size: int = 160, short
     """
     if not 0 <= species_index < len(SPECIES):
         message = f"species_index must lie in 0 to {len(SPECIES) - 1}, not {species_index}"
-        raise ValueError(message)
+        raise UsageError(message)
     species, pose = SPECIES[species_index], pick_pose(rng)
     scene = int(rng.integers(len(SCENES)))
     canvas = Canvas(backdrop(species_index if shortcut else scene, size * OVERSAMPLING, rng), pose)
