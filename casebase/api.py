@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import casebase
 from casebase import clock, overlay, reading, settings, wiring
 from casebase.answers import Retrieval
-from casebase.errors import CasebaseError, DataError, ImageError, UsageError
+from casebase.cases import Case
+from casebase.errors import CasebaseError, DataError, ImageError, NotFound, UsageError
 from casebase.explain import report as reports
 from casebase.explain import service as explaining
 from casebase.explanations import QUERY_ID, Explanation
@@ -26,9 +27,20 @@ if TYPE_CHECKING:
     from casebase.networks.explained import ExplainedNetwork
 
 __all__ = [
-    "Base", "Findings", "IndexOptions", "IndexSummary", "ModelChoice", "Stats", "check_data", "data_of", "demo", "doctor", "plan",
+    "Base",
+    "Demo",
+    "Findings",
+    "IndexOptions",
+    "IndexSummary",
+    "ModelChoice",
+    "Stats",
+    "check_data",
+    "data_of",
+    "demo",
+    "doctor",
+    "plan",
     "preview",
-]  # fmt: skip
+]
 
 Image = str | Path | bytes
 """A path, or the bytes of an image file."""
@@ -38,7 +50,7 @@ Image = str | Path | bytes
 class IndexOptions:
     """Everything ``index`` can be told beyond the data: networks, spaces, and which part of the data."""
 
-    model: ModelChoice = ModelChoice()
+    model: ModelChoice = field(default_factory=ModelChoice)
     spaces: Sequence[str] = ()
     split: str | None = None
     limit: int | None = None
@@ -46,7 +58,7 @@ class IndexOptions:
 
 
 def data_of(chosen: settings.Settings, data: str | Path | None) -> Path:
-    """What to index: the folder named, else the ``data`` setting, else ``./data``; ``DataError`` where there is none."""
+    """What to index: the folder named, else the ``data`` setting, else ``./data``; else ``DataError``."""
     if data is not None:
         return Path(data)
     if chosen.data is not None:
@@ -90,7 +102,8 @@ class Base:
     ) -> IndexSummary:
         """Bring the case base in line with a folder of class folders or a manifest.
 
-        ``progress=True`` writes lines to standard error; a function is called with (done, total, skipped). Raises ``DataError``, ``Locked``, ``FingerprintMismatch``, ``StorageFailed`` and all
+        ``progress=True`` writes lines to standard error; a function is called with (done, total, skipped). Raises
+        ``DataError``, ``Locked``, ``FingerprintMismatch``, ``StorageFailed`` and all
         errors of loading a network; a bad image is listed in the summary and skipped.
         """
         wanted = options or IndexOptions(model=self._model)
@@ -207,6 +220,13 @@ class Base:
             "python": platform.python_version(),
         }
 
+    def case(self, name: str) -> Case:
+        """One case by its id, whatever its status; ``NotFound`` where there is none."""
+        found = self._store.get([name]).get(name)
+        if found is None:
+            raise NotFound(f"no case {reading.printable(name)!r} in {self.settings.base}; ids stand in every report")
+        return found
+
     # -- looking after -------------------------------------------------------------------------------------------
 
     def stats(self) -> Stats:
@@ -228,7 +248,7 @@ class Base:
         self._store.remember("synthetic", sentence)
 
     def examples(self) -> list[Path]:
-        """Files of a held-out image that the network gets right and of one that it gets wrong; cases if none is held out."""
+        """Files of an image that the network gets right and of one that it gets wrong, held-out ones before cases."""
         return wiring.examples(self._store)
 
     @cached_property
@@ -251,7 +271,7 @@ class Base:
         return self.stats().to_dict()
 
 
-SYNTHETIC = "Synthetic: these birds were drawn by casebase. They show how a report reads, not how good a network is."
+SYNTHETIC = "These birds were drawn by casebase. They show how a report reads, not how good a network is."
 DRAWN = 240
 DRAWN_SPLITS = {"train": 0.75, "val": 0.125, "test": 0.125}
 

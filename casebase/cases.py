@@ -56,9 +56,24 @@ class Case:
     status: Status = Status.ACTIVE
 
     @property
-    def mislabelled_by_network(self) -> bool:
+    def disputed(self) -> bool:
         """Whether the network calls this case something other than its label."""
         return self.label != self.predicted
+
+    def to_dict(self) -> dict[str, Any]:
+        """The case as JSON."""
+        return {
+            "id": self.id,
+            "path": self.path,
+            "label": self.label,
+            "predicted": self.predicted,
+            "confidence": self.confidence,
+            "split": self.split,
+            "group": self.group,
+            "status": str(self.status),
+            "file_exists": self.file.exists(),
+            "pixel_hash": self.pixel_hash,
+        }
 
 
 @dataclass(frozen=True, slots=True)

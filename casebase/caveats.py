@@ -37,6 +37,25 @@ def caveats(
         told.append(f"{printable(case.path)} looks like the query's own photograph; its likeness is no evidence")
     if len(classes) == 1:
         told.append(f"this base has one class only ({printable(next(iter(classes)))}): nothing in it can contradict")
+    told += _short(k, called, nearest, twins, unlike, rivals)
+    if semi is not None and not semi.rows:
+        told.append("semi-factuals: no case of the predicted class lies between the query and its nearest rival case")
+    if space == CONTRIBUTION:
+        told.append(
+            "contribution weighs both sides by the predicted class, which tilts the lists toward it; "
+            "k_same and k_unlike are counted on avgpool"
+        )
+    if space not in (NETWORK_SPACE, CONTRIBUTION):
+        told.append(f"likeness in {printable(space)!r} is not the explained network's own: it never saw that network")
+    told.extend(dict.fromkeys(a.warning for a in (nearest, twins, *unlike) if a.warning))
+    return told
+
+
+def _short(
+    k: int, called: str, nearest: Answer, twins: Answer, unlike: Sequence[Answer], rivals: Sequence[Rival]
+) -> list[str]:
+    """Lists with fewer rows than asked for, each with its reason."""
+    told: list[str] = []
     for name, answer, of in (
         ("nearest", nearest, "in this base"),
         ("twins", twins, f"predicted {printable(called)!r}"),
@@ -48,14 +67,8 @@ def caveats(
         if not rival.available:
             told.append(f"counterfactuals: no case of class {printable(rival.name)!r} in this base")
         elif len(rows) < k:
-            told.append(f"counterfactuals: {len(rows)} of {k} asked for; "
-                        f"there are no more cases predicted {printable(rival.name)!r}")
-    if semi is not None and not semi.rows:
-        told.append("semi-factuals: no case of the predicted class lies between the query and its nearest rival case")
-    if space == CONTRIBUTION:
-        told.append("contribution weighs both sides by the predicted class, which tilts the lists toward it; "
-                    "k_same and k_unlike are counted on avgpool")
-    if space not in (NETWORK_SPACE, CONTRIBUTION):
-        told.append(f"likeness in {printable(space)!r} is not the explained network's own: it never saw that network")
-    told.extend(dict.fromkeys(a.warning for a in (nearest, twins, *unlike) if a.warning))
+            told.append(
+                f"counterfactuals: {len(rows)} of {k} asked for; "
+                f"there are no more cases predicted {printable(rival.name)!r}"
+            )
     return told

@@ -23,16 +23,18 @@ def unit(vectors: Matrix) -> tuple[Matrix, NDArray[np.float32]]:
     bad = ~np.isfinite(norms) | (norms < 1e-12)
     if bad.any():
         raise UsageError(f"{int(bad.sum())} of {len(rows)} vectors are zero or not finite; cosine is undefined there")
-    normed = np.empty_like(rows)
+    normed: Matrix = np.empty(rows.shape, dtype=np.float32)
     np.divide(rows, norms[:, None], out=normed, casting="same_kind")
-    return normed, np.asarray(norms, dtype=np.float32)
+    lengths: NDArray[np.float32] = norms.astype(np.float32)
+    return normed, lengths
 
 
 def check_query(vector: Vector, dim: int) -> Vector:
     """A query ``(D,)`` of unit length, checked like the rows it is compared with."""
     if vector.shape != (dim,):
         raise UsageError(f"the query has shape {vector.shape}, the space {(dim,)}")
-    return unit(vector[None])[0][0]
+    normed: Vector = unit(vector[None])[0][0]
+    return normed
 
 
 def cosine(rows: Matrix, query: Vector) -> NDArray[np.float64]:

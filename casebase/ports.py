@@ -155,7 +155,7 @@ class CaseBase(Protocol):
         within: Ball | None = None,
         weights: Vector | None = None,
     ) -> Found:
-        """The ``k`` active cases nearest to ``vector`` ``(D,)``, in order of (distance, id); fewer where there are fewer.
+        """The ``k`` active cases nearest to ``vector`` ``(D,)`` in order of (distance, id), or as many as there are.
 
         ``weights`` ``(D,)`` turns the cosine into its class-weighted form, on both sides.
         """

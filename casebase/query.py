@@ -87,7 +87,9 @@ def check(wanted: Ask, networks: Networks, case_base: CaseBase) -> None:
     base_space = stored_space(wanted.space)
     if base_space not in spaces:
         have = ", ".join([*spaces, CONTRIBUTION])
-        raise UsageError(f"no space {wanted.space!r} in this case base (it has {have}); `casebase index --space` adds one")
+        raise UsageError(
+            f"no space {wanted.space!r} in this case base (it has {have}); `casebase index --space` adds one"
+        )
     for space in {base_space, NETWORK_SPACE} & set(spaces):
         asked = networks.embedder(space).fingerprint
         if asked != spaces[space]:
@@ -99,8 +101,10 @@ def check(wanted: Ask, networks: Networks, case_base: CaseBase) -> None:
         raise UsageError("the space 'contribution' needs a network whose head is one linear layer; use --space avgpool")
     if wanted.rival is not None and wanted.rival not in networks.classifier.classes:
         near = ", ".join(list(networks.classifier.classes)[:8])
-        raise UnknownClass(f"no class {printable(wanted.rival)!r}; this network knows {near}"
-                           f"{', …' if len(networks.classifier.classes) > 8 else ''}")
+        raise UnknownClass(
+            f"no class {printable(wanted.rival)!r}; this network knows {near}"
+            f"{', …' if len(networks.classifier.classes) > 8 else ''}"
+        )
 
 
 def _read(pictures: Sequence[Picture], space: str, networks: Networks) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from casebase import hashing
 from casebase.errors import ImageError, ModelError
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
 SMALLEST_SIDE = 4
 DEFAULT_MEGAPIXELS = 90.0

@@ -29,7 +29,9 @@ def choose_rivals(
         if named == called:
             raise UsageError(f"{printable(named)!r} is the predicted class of this image; name another one as --rival")
         if not classes.get(named):
-            raise NoUnlike(f"no case of this base is predicted {printable(named)!r}; `casebase stats` lists the classes")
+            raise NoUnlike(
+                f"no case of this base is predicted {printable(named)!r}; `casebase stats` lists the classes"
+            )
         return [rival(named, "named")]
     chosen = {name: "probable" for name, p in prediction.ranked[1:] if p >= PROBABLE}
     chosen = dict(list(chosen.items())[:MOST_RIVALS])

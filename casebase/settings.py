@@ -66,9 +66,7 @@ def load(
     layers: list[tuple[str, Mapping[str, Any]]] = [
         (str(path), _toml(path)) for path in (user_file(env), folder / FILE_NAME)
     ]
-    layers.append(
-        ("environment", {n: env[f"CASEBASE_{n.upper()}"] for n in known if env.get(f"CASEBASE_{n.upper()}")})
-    )
+    layers.append(("environment", {n: env[f"CASEBASE_{n.upper()}"] for n in known if env.get(f"CASEBASE_{n.upper()}")}))
     layers.append(("flag", given))
     for source, layer in layers:
         for name, value in layer.items():
@@ -86,7 +84,9 @@ def shown(chosen: Settings) -> list[dict[str, Any]]:
         if entry.name == "origin":
             continue
         value = getattr(chosen, entry.name)
-        text = re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", str(value)) if entry.name.endswith("_url") and value else value
+        text = (
+            re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", str(value)) if entry.name.endswith("_url") and value else value
+        )
         shown_value = str(text) if isinstance(text, Path) else text
         rows.append({"name": entry.name, "value": shown_value, "origin": chosen.origin.get(entry.name, "default")})
     return rows

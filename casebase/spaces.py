@@ -3,7 +3,7 @@
 NETWORK_SPACE = "avgpool"
 """The explained network's pooled features: the default."""
 CONTRIBUTION = "contribution"
-"""The same vectors, weighted on both sides by the head's row for the query's predicted class; nothing is stored for it."""
+"""The same vectors, weighted on both sides by the head's row for the query's predicted class; not stored."""
 CLIP_SPACE = "clip"
 """A world lens: it never saw the explained network."""
 

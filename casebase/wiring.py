@@ -126,7 +126,9 @@ def one_thread_each() -> Iterator[None]:
 # -- querying ----------------------------------------------------------------------------------------------------
 
 
-def networks_of(store: SqlCaseStore, settings: Settings, space: str = NETWORK_SPACE) -> tuple[Networks, ExplainedNetwork]:
+def networks_of(
+    store: SqlCaseStore, settings: Settings, space: str = NETWORK_SPACE
+) -> tuple[Networks, ExplainedNetwork]:
     """The base's own networks as they were indexed with; other spaces' embedders only where they are asked for."""
     known = store.setting("classifier")
     if known is None:
@@ -193,7 +195,14 @@ def train_birds(folder: Path, target: Path, settings: Settings, announce: Callab
     classes = sorted({image.label for image in train})
     start = backbones.load(backbones.Wanted("casebase:resnet10", pretrained=False, seed=settings.seed))
     options = fine_tune.Options(
-        epochs=9, lr=2e-3, batch_size=32, optimiser="adamw", weight_decay=0.05, warm_up=0.25, shift=8, seed=settings.seed
+        epochs=9,
+        lr=2e-3,
+        batch_size=32,
+        optimiser="adamw",
+        weight_decay=0.05,
+        warm_up=0.25,
+        shift=8,
+        seed=settings.seed,
     )
 
     def told(epoch: fine_tune.Epoch) -> None:
@@ -350,7 +359,7 @@ def _keep_thumbnail(folder: Path, pixel_hash: str, view: Image) -> None:
 def _explained(
     store: SqlCaseStore, settings: Settings, choice: ModelChoice, labels: Sequence[str]
 ) -> tuple[ExplainedNetwork, list[str], str]:
-    """The network, what to say of it, and its kind: ``network`` (as it is), ``fitted`` (has its head), ``fit`` (will)."""
+    """The network, what to say of it, its kind: ``network`` (as it is), ``fitted`` (has its head), ``fit`` (will)."""
     known = store.setting("classifier")
     start = store.folder / "models" / START
     if known is None and not start.exists():
@@ -377,7 +386,9 @@ def _first(
         notes.append("the network's weights are random: untrained")
     fits = network.classifier is not None and set(labels) <= set(network.classes or ())
     if choice.head == "network" and network.classifier is None:
-        raise UsageError("the network's classes have no names; give them with --class-names, or leave out --head network")
+        raise UsageError(
+            "the network's classes have no names; give them with --class-names, or leave out --head network"
+        )
     if choice.head == "network" and not fits:
         notes += _strangers(labels, network.classes or (), NETWORK)
     kind = NETWORK if choice.head == "network" or (fits and choice.head == "auto") else FIT

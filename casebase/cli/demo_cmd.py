@@ -12,8 +12,12 @@ from casebase.cli import exits, options
 
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to put the demo.")] = Path("casebase-demo"),
-    dataset: Annotated[str, typer.Option(help="birds (drawn, offline) or pets (Oxford-IIIT Pet, downloaded).")] = "birds",
-    shortcut: Annotated[bool, typer.Option("--shortcut", help="Draw the birds so that the background gives the class away.")] = False,
+    dataset: Annotated[
+        str, typer.Option(help="birds (drawn, offline) or pets (Oxford-IIIT Pet, downloaded).")
+    ] = "birds",
+    shortcut: Annotated[
+        bool, typer.Option("--shortcut", help="Draw the birds so that the background gives the class away.")
+    ] = False,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
@@ -32,9 +36,7 @@ def demo(
 
     chosen = options.chosen(folder / "base", seed=seed, device=device)
     with screen.progress() as progress:
-        outcome = api.demo(
-            folder, chosen, dataset=dataset, shortcut=shortcut, announce=screen.note, progress=progress
-        )
+        outcome = api.demo(folder, chosen, dataset=dataset, shortcut=shortcut, announce=screen.note, progress=progress)
     if json:
         screen.result(outcome.to_dict())
         return exits.OK

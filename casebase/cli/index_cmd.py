@@ -19,7 +19,10 @@ SHOWN = 10
 
 def index(
     data: Annotated[Path | None, typer.Argument(help="Folder of class folders, or a CSV/JSONL manifest.")] = None,
-    model: Annotated[str | None, typer.Option(help="torchvision:NAME, timm:NAME, open_clip:NAME, a model folder, a checkpoint, module:factory.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="torchvision:NAME, timm:NAME, open_clip:NAME, a model folder, a checkpoint, module:factory."),
+    ] = None,
     arch: Annotated[str | None, typer.Option(help="Architecture of a checkpoint or of --weights.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Local weights for the named architecture.")] = None,
     class_names: Annotated[Path | None, typer.Option(help="The network's class names, one a line.")] = None,
@@ -30,12 +33,16 @@ def index(
     space: Annotated[list[str] | None, typer.Option(help="avgpool, contribution, clip; may be repeated.")] = None,
     clip_model: Annotated[str, typer.Option(help="Network of the space clip.")] = "open_clip:ViT-B-32",
     clip_weights: Annotated[Path | None, typer.Option(help="Local weights of the space clip.")] = None,
-    clip_untrained: Annotated[bool, typer.Option("--clip-untrained", help="Random CLIP weights, to try the code path only.")] = False,
+    clip_untrained: Annotated[
+        bool, typer.Option("--clip-untrained", help="Random CLIP weights, to try the code path only.")
+    ] = False,
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per forward pass.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads; 0 means all cores.")] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N images.")] = None,
-    thumbnails: Annotated[bool, typer.Option("--thumbnails/--no-thumbnails", help="Keep a small picture of each case.")] = True,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails/--no-thumbnails", help="Keep a small picture of each case.")
+    ] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if any file was skipped.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done; write nothing.")] = False,
     base: options.BaseOption = None,
@@ -55,9 +62,7 @@ def index(
     Run again: only new and changed images are read. Interrupted: run again.
     """
     screen = options.screen(json=json, quiet=quiet, no_color=no_color, debug=debug)
-    chosen = options.chosen(
-        base, seed=seed, device=device, precision=precision, batch_size=batch_size, workers=workers
-    )
+    chosen = options.chosen(base, seed=seed, device=device, precision=precision, batch_size=batch_size, workers=workers)
     from casebase import api
 
     networks = api.ModelChoice(
@@ -82,7 +87,8 @@ def show(summary: IndexSummary, screen: Screen, base: Path) -> None:
     from rich.text import Text
 
     out = screen.out()
-    counts = f"{summary.added} added, {summary.updated} updated, {summary.unchanged} unchanged, {summary.withdrawn} withdrawn"
+    counts = f"{summary.added} added, {summary.updated} updated, {summary.unchanged} unchanged"
+    counts += f", {summary.withdrawn} withdrawn"
     if summary.dry_run:
         out.print(Text(f"would be: {counts}, of {summary.seen} listed; nothing was written"))
         return

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from casebase import __version__
-from casebase.cli import demo_cmd, exits, index_cmd, query_cmd, upkeep_cmd
+from casebase.cli import cases_cmd, demo_cmd, exits, index_cmd, query_cmd, upkeep_cmd
 from casebase.cli.screen import fail
 from casebase.errors import CasebaseError
 
@@ -36,6 +36,7 @@ app.command("verify")(upkeep_cmd.verify)
 app.command("repair")(upkeep_cmd.repair)
 app.command("doctor")(upkeep_cmd.doctor)
 app.command("config")(upkeep_cmd.config)
+app.add_typer(cases_cmd.app, name="cases")
 
 
 def _version(*, value: bool) -> None:
@@ -46,8 +47,11 @@ def _version(*, value: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[  # noqa: ARG001, FBT002  # handled by its callback; typer wants a positional default
-        bool, typer.Option("--version", callback=lambda value: _version(value=value), is_eager=True, help="Print the version.")
+    version: Annotated[  # noqa: FBT002  # handled by its callback; typer wants a positional default
+        bool,
+        typer.Option(
+            "--version", callback=lambda value: _version(value=value), is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Commands and their options."""
@@ -105,8 +109,8 @@ def _unexpected(error: Exception, *, debug: bool) -> int:
         return exits.FAILED
     with tempfile.NamedTemporaryFile("w", prefix="casebase-", suffix=".log", delete=False, encoding="utf-8") as log:
         traceback.print_exception(error, file=log)
-    fail(f"unexpected {kind.__name__}: {str(error).splitlines()[0] if str(error) else ''} — details in {Path(log.name)}; "
-         "please report it")  # fmt: skip
+    said = str(error).splitlines()[0] if str(error) else "no message"
+    fail(f"unexpected {kind.__name__} ({said}); details are in {Path(log.name)}, please report it")
     return exits.FAILED
 
 

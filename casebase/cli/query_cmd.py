@@ -20,13 +20,17 @@ STDIN = "-"
 
 
 def query(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Image files; - reads one from standard input.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Image files; - reads one from standard input.")
+    ],
     k: Annotated[int, typer.Option("--k", "-k", help="Rows per list.", min=1)] = 5,
     space: Annotated[str, typer.Option(help="avgpool, contribution or clip.")] = "avgpool",
     rival: Annotated[str | None, typer.Option(help="Ask only why not this class.")] = None,
     saliency: Annotated[str, typer.Option(help="Saliency method: gradcam.")] = "gradcam",
     no_overlays: Annotated[bool, typer.Option("--no-overlays", help="No maps.")] = False,
-    report: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page; a folder for several images.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write one self-contained HTML page; a folder for several images.")
+    ] = None,
     pictures: Annotated[str, typer.Option("--images", help="Pictures in the terminal: auto, blocks, none.")] = "auto",
     base: options.BaseOption = None,
     json: options.JsonOption = False,
@@ -97,4 +101,3 @@ def _show(seen: Explanation, screen: Screen, pictures: str) -> None:
     for method, path in seen.overlays.items():
         if path is not None:
             screen.note(f"{method} overlay: {printable(str(path))}")
-

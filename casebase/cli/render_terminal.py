@@ -28,9 +28,7 @@ _ROLES = {"predicted": "● ", "rival": "◇ "}
 _ASCII = str.maketrans(
     {"✕": "x", "→": ">", "…": "~", "×": "x", "·": "-", "–": "-", "−": "-", "±": "~", "●": "*", "◇": "o"}
 )
-_ALIKE = (
-    "alike: share of pairs inside the case's predicted class that are no more alike than query and case."
-)
+_ALIKE = "alike: share of pairs inside the case's predicted class that are no more alike than query and case."
 
 
 def terminal(report: Report, console: Console, *, pictures: bool) -> None:

@@ -34,7 +34,9 @@ def stats(
     from rich.text import Text
 
     out = screen.out()
-    out.print(Text(f"{found.cases} cases, generation {found.generation}, fingerprint {found.classifier.get('fingerprint')}"))
+    out.print(
+        Text(f"{found.cases} cases, generation {found.generation}, fingerprint {found.classifier.get('fingerprint')}")
+    )
     table = Table("class", "cases (label)", "cases (predicted)", box=None, pad_edge=False)
     for name in sorted({*found.labels, *found.predicted}):
         table.add_row(Text(printable(name)), str(found.labels.get(name, 0)), str(found.predicted.get(name, 0)))
@@ -42,13 +44,16 @@ def stats(
     for name, row in found.splits.items():
         out.print(
             Text(
-                f"split {printable(name)}: {row['images']} images, network agrees with the label on {percent(row['agree'])} "
+                f"split {printable(name)}: {row['images']} images, the network agrees with the label on "
+                f"{percent(row['agree'])} "
                 f"(95 % interval {percent(row['low'])} to {percent(row['high'])})"
             )
         )
     for name, row in found.spaces.items():
         audit = row.get("audit") or {}
-        recall = f", Chroma recall@5 {audit['nearest']:.3f} on {audit['queries']} queries" if audit.get("queries") else ""
+        recall = (
+            f", Chroma recall@5 {audit['nearest']:.3f} on {audit['queries']} queries" if audit.get("queries") else ""
+        )
         out.print(Text(f"space {name}: {row['fingerprint']['dim']} numbers, {row['fingerprint']['precision']}{recall}"))
     sizes = ", ".join(f"{name} {size / MEGABYTE:.1f} MB" for name, size in found.sizes.items())
     out.print(Text(f"on disk: {sizes}"))
@@ -116,7 +121,9 @@ def repair(
         steps = api.plan()
         if not plan and not yes:
             if not sys.stdin.isatty():
-                raise UsageError("`casebase repair` asks before it writes; say --yes, or --plan to see what it would do")
+                raise UsageError(
+                    "`casebase repair` asks before it writes; say --yes, or --plan to see what it would do"
+                )
             for step in steps:
                 screen.note(f"  {step}")
             typer.confirm("go on?", abort=True, err=True)

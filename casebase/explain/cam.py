@@ -54,7 +54,7 @@ class GradCam:
         self._lock = lock
 
     def raw(self, images: NDArray[np.float32], targets: Sequence[int]) -> NDArray[np.float32]:
-        """Maps ``(N, h, w) float32`` >= 0, not scaled, of normalised ``images (N, 3, H, W)`` for one class index each."""
+        """Maps ``(N, h, w) float32`` >= 0, not scaled, of normalised ``images (N, 3, H, W)``, one class index each."""
         from torchcam.methods import GradCAM
 
         found = []

@@ -11,6 +11,7 @@ from casebase.explain import sentences, verdict
 from casebase.explain.figures import Gallery
 from casebase.explanations import Card, Explanation, Level, Report, Section, Statement
 from casebase.reading import printable
+from casebase.settings import DEFAULT_BASE
 
 
 def compose(
@@ -53,7 +54,7 @@ def compose(
         provenance=_provenance(explanation, provenance),
         synthetic=None if synthetic is None else printable(synthetic),
         explanation=explanation,
-        next_commands=commands(answer),
+        next_commands=commands(answer, base),
     )
 
 
@@ -148,18 +149,21 @@ def checks(explanation: Explanation) -> list[Statement]:
     return sorted(told, key=lambda statement: verdict.WEIGHT[statement.level])
 
 
-def commands(answer: Retrieval) -> list[str]:
+def commands(answer: Retrieval, base: str) -> list[str]:
     """What to type next; a name that cannot be typed as it is printed is not offered."""
+    where = "" if base == DEFAULT_BASE else f" --base {shlex.quote(base)}"
+    if printable(base) != base:
+        return []
     offered = []
     against = next(iter(answer.contradicting), None)
     if against is not None and printable(against.case.id) == against.case.id:
-        offered.append(f"casebase cases show {shlex.quote(against.case.id)}")
+        offered.append(f"casebase cases show {shlex.quote(against.case.id)}{where}")
     path = answer.query.path
     if path != "-" and printable(path) == path:
         rival = answer.prediction.runner_up
         if rival is not None and printable(rival) == rival and len(answer.rivals) != 1:
-            offered.append(f"casebase query {shlex.quote(path)} --rival {shlex.quote(rival)}")
-        offered.append(f"casebase query {shlex.quote(path)} --report report.html")
+            offered.append(f"casebase query {shlex.quote(path)} --rival {shlex.quote(rival)}{where}")
+        offered.append(f"casebase query {shlex.quote(path)} --report report.html{where}")
     return offered
 
 

@@ -137,7 +137,7 @@ def where_check(maps: Sequence[WhereMap]) -> Statement | None:
 def disagreement(rows: Sequence[Neighbour]) -> Statement | None:
     """Which of the cases shown have a label the network does not share; None where all agree."""
     cases = {row.case.id: row.case for row in rows}
-    wrong = [printable(one.id) for one in cases.values() if one.mislabelled_by_network]
+    wrong = [printable(one.id) for one in cases.values() if one.disputed]
     if not wrong:
         return None
     named = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")

@@ -13,7 +13,6 @@ from PIL import Image
 
 from casebase import clock, reading
 from casebase.answers import Neighbour, Retrieval
-from casebase.cases import Case
 from casebase.errors import ImageError, NoTargetLayer, UsageError
 from casebase.explain import deletion, where_map
 from casebase.explanations import QUERY_ID, Deletion, Explanation, SaliencyMap, Shown, WhereMap, frozen
@@ -215,11 +214,15 @@ def _where(
 ) -> dict[str, WhereMap]:
     space = retrieval.search.space
     if space not in (NETWORK_SPACE, CONTRIBUTION):
-        warnings.append(f"no where maps: the likeness in {reading.printable(space)!r} has no exact split over image cells")
+        warnings.append(
+            f"no where maps: the likeness in {reading.printable(space)!r} has no exact split over image cells"
+        )
         return {}
     if not network.pooled_exactly:
-        warnings.append("no where maps: this network's embedding is not the mean of its feature map, so its likeness "
-                        "has no exact split over image cells")
+        warnings.append(
+            "no where maps: this network's embedding is not the mean of its feature map, so its likeness "
+            "has no exact split over image cells"
+        )
         return {}
     names = [name for name in cases if name in seen.views]
     if not names:
@@ -235,7 +238,9 @@ def _where(
         found[name] = WhereMap(frozen(query_side), frozen(case_side), name, similarity, residual)
     loose = [name for name, found_map in found.items() if found_map.residual > LOOSE]
     for name in loose:
-        warnings.append(f"the where map of {reading.printable(cases[name].case.path)} misses the similarity by "
-                        f"{found[name].residual:.3f}; it is not shown")
+        warnings.append(
+            f"the where map of {reading.printable(cases[name].case.path)} misses the similarity by "
+            f"{found[name].residual:.3f}; it is not shown"
+        )
         del found[name]
     return found

@@ -172,9 +172,7 @@ def index(
     spaces = sorted({*names, *store.spaces()})
     store.publish(
         run,
-        Changes(
-            withdrawn, tally.relabelled, classified.classify, classified.reclassify, classified.facts, spaces
-        ),
+        Changes(withdrawn, tally.relabelled, classified.classify, classified.reclassify, classified.facts, spaces),
     )
     summary = IndexSummary(
         seen=len(listed), added=tally.added, updated=tally.updated, unchanged=tally.unchanged,
@@ -197,7 +195,8 @@ def dry_run(source: Source, plan: DryPlan, store: CaseStore) -> IndexSummary:
         images = [source.image(one, number) for one in block]
         found = store.known([i.id for i in images])
         for image in images:
-            task = _task(image, _held_out(source, plan.split, image.split), tuple(plan.spaces), found.get(image.id))
+            held_out = _held_out(source, plan.split, image.split)
+            task = _task(image, tuple(plan.spaces), found.get(image.id), held_out=held_out)
             if isinstance(task, _Task):
                 added += task.known is None
                 updated += task.known is not None
@@ -230,7 +229,7 @@ def _embed(
         for block in chunked(images, BLOCK):
             found = store.known([image.id for image, _ in block])
             for image, held_out in block:
-                task = _task(image, held_out, names, found.get(image.id))
+                task = _task(image, names, found.get(image.id), held_out=held_out)
                 if isinstance(task, str):
                     tally.skipped[image.relative] = task
                     store.skip(run, image.relative, task)
@@ -259,7 +258,9 @@ def _embed(
     progress(tally.done, total, len(tally.skipped))
 
 
-def _task(image: SourceImage, held_out: bool, names: tuple[str, ...], known: Known | None) -> _Task | Relabel | str | None:
+def _task(
+    image: SourceImage, names: tuple[str, ...], known: Known | None, *, held_out: bool
+) -> _Task | Relabel | str | None:
     """What an image needs: reading, a new label only, nothing (None), or the reason it cannot be had."""
     try:
         status = os.stat(image.path)

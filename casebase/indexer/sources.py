@@ -74,9 +74,7 @@ class Source:
     def image(self, listed: Listed, number: int) -> SourceImage:
         """A listed image as the source with this number knows it."""
         name = hashing.case_id(number, listed.relative)
-        return SourceImage(
-            name, self.root / listed.relative, listed.relative, listed.label, listed.split, listed.group
-        )
+        return SourceImage(name, self.root / listed.relative, listed.relative, listed.label, listed.split, listed.group)
 
 
 def open_source(data: Path) -> Source:
@@ -123,7 +121,7 @@ def _folder(root: Path) -> Source:
                 f"index {printable(tops[0])}/ itself, or a manifest, if its subfolders are the classes"
             )
     loose = [e.name for e in os.scandir(root) if e.is_file() and Path(e.name).suffix.lower() in SUFFIXES]
-    refused.update({name: "not in a class folder" for name in loose})
+    refused.update(dict.fromkeys(loose, "not in a class folder"))
     listed.sort(key=lambda image: os.fsencode(image.relative))
     return Source(root, listed, refused, notes)
 

@@ -179,9 +179,7 @@ def _refuse_probabilities(output: Tensor) -> None:
         raise ModelError("the network returns probabilities; give it without its last softmax, as scores (logits)")
 
 
-def _spatial(
-    seen: _Watched, output: Tensor, layer: str | None, features: Tensor | None
-) -> tuple[str, Tensor] | None:
+def _spatial(seen: _Watched, output: Tensor, layer: str | None, features: Tensor | None) -> tuple[str, Tensor] | None:
     if layer is not None:
         for name, value in reversed(seen.maps):
             if name == layer:

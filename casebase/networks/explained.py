@@ -71,9 +71,7 @@ class ExplainedNetwork:
         self._loaded, self._device, self._precision, self._asked_layer = loaded, device, precision, layer
         self._batch_size = batch_size
         self._module = loaded.module.eval()
-        self._anatomy = dissect(
-            self._module, loaded.preprocess.crop, layer=layer or loaded.layer, embeds=loaded.embeds
-        )
+        self._anatomy = dissect(self._module, loaded.preprocess.crop, layer=layer or loaded.layer, embeds=loaded.embeds)
         if loaded.classes is not None and len(loaded.classes) != self._anatomy.outputs:
             raise ModelError(
                 f"{len(loaded.classes)} class names were given for a network with {self._anatomy.outputs} outputs"

@@ -121,9 +121,11 @@ def split(target: Indices, groups: Sequence[Hashable | None] | None, seed: int) 
 
     A group counts for its most frequent class. A class gives nothing away unless a group of it stays for fitting.
     """
-    keys: Sequence[Hashable] = range(len(target)) if groups is None else [
-        ("alone", i) if g is None else ("group", g) for i, g in enumerate(groups)
-    ]
+    keys: Sequence[Hashable] = (
+        range(len(target))
+        if groups is None
+        else [("alone", i) if g is None else ("group", g) for i, g in enumerate(groups)]
+    )
     members: dict[Hashable, list[int]] = {}
     for i, key in enumerate(keys):
         members.setdefault(key, []).append(i)

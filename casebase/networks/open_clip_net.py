@@ -41,9 +41,7 @@ class ClipEmbedder:
     colour and layout at best; whoever shows results says so.
     """
 
-    def __init__(
-        self, loaded: Loaded, *, device: str = "cpu", precision: str = "fp32", batch_size: int = 16
-    ) -> None:
+    def __init__(self, loaded: Loaded, *, device: str = "cpu", precision: str = "fp32", batch_size: int = 16) -> None:
         if not loaded.embeds:
             raise ModelError(f"{loaded.spec} is a classifier; the space 'clip' wants an open_clip network")
         self._loaded, self._precision, self._batch_size, self._device = loaded, precision, batch_size, device

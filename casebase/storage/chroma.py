@@ -122,7 +122,9 @@ class ChromaIndex:
         collection = self._collections[space]
         return self.search_where(space, vector, min(k, max(1, collection.count())), None)
 
-    def search_where(self, space: str, vector: Vector, k: int, where: Mapping[str, Any] | None) -> list[tuple[str, float]]:
+    def search_where(
+        self, space: str, vector: Vector, k: int, where: Mapping[str, Any] | None
+    ) -> list[tuple[str, float]]:
         """The same with a metadata filter on ``predicted`` (a class number); for audits only."""
         try:
             answer = self._collections[space].query(

@@ -111,7 +111,7 @@ def ensure_schema(engine: Engine, folder: Path, url: str | None, *, readonly: bo
                 f"{folder} was written by a newer casebase (schema {found}, here {schema.REVISION}); upgrade casebase"
             )
         if found is not None and url is None:
-            _backup(folder, found)
+            _backup(folder)
         _upgrade(engine)
 
 
@@ -137,7 +137,7 @@ def _upgrade(engine: Engine) -> None:
         command.upgrade(config, schema.REVISION)
 
 
-def _backup(folder: Path, found: str) -> None:
+def _backup(folder: Path) -> None:
     target = folder / f"{FILE}.before-{schema.REVISION}"
     with file_errors(folder):
         source = sqlite3.connect(folder / FILE)

@@ -259,4 +259,3 @@ def previous(base: SqlCaseBase, view: View) -> tuple[chroma.Stamp, Path] | None:
     stamp = chroma.Stamp.read(base.folder / "chroma" / f"{name}.json")
     place = matrix_place(base.folder, view.generation, view.digest)
     return None if stamp is None or not (place / "keys.npz").exists() else (stamp, place)
-

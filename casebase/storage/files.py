@@ -52,7 +52,7 @@ def new_folder(path: Path) -> Iterator[Path]:
             sync(aside)
             if path.exists():
                 shutil.rmtree(path)
-            os.rename(aside, path)
+            aside.rename(path)
             sync(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

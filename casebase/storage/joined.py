@@ -213,7 +213,9 @@ class SqlCaseBase:
             try:
                 view.yardsticks[space] = load(view.matrix, space, classes_of(view.matrix))
             except (OSError, ValueError, KeyError) as error:
-                raise StorageFailed(f"the yardstick at {view.matrix} is damaged ({error}); run `casebase repair`") from error
+                raise StorageFailed(
+                    f"the yardstick at {view.matrix} is damaged ({error}); run `casebase repair`"
+                ) from error
         return view.yardsticks[space]
 
     def _through_chroma(
@@ -273,7 +275,7 @@ class SqlCaseBase:
                 .group_by(cases.c.label)
                 .order_by(cases.c.label)
             )
-            return {name: count for name, count in connection.execute(chosen)}
+            return {row[0]: int(row[1]) for row in connection.execute(chosen)}
 
     def some_right_and_wrong(self) -> list[Case]:
         """An image whose prediction is its label and one whose is not: the surest of each.

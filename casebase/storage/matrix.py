@@ -41,10 +41,8 @@ class Keys:
         return np.lexsort((self.ids, self.labels, self.predicted))
 
 
-def write(
-    folder: Path, space: str, keys: Keys, vectors: Iterable[tuple[NDArray[np.int64], Rows]], dim: int
-) -> None:
-    """Write one space's matrix into ``folder``. ``vectors`` yields (row numbers (n,), unit vectors (n, D)) in any order.
+def write(folder: Path, space: str, keys: Keys, vectors: Iterable[tuple[NDArray[np.int64], Rows]], dim: int) -> None:
+    """Write one space's matrix into ``folder``; ``vectors`` yields (row numbers, unit vectors (n, D)) in any order.
 
     Memory: the keys and one chunk; vectors go straight to their place in the file.
     """
@@ -66,7 +64,9 @@ def write(
         finally:
             os.close(handle)
     if written != len(order):
-        raise StorageFailed(f"{written} of {len(order)} vectors of {space!r} are in cases.db; run `casebase verify --deep`")
+        raise StorageFailed(
+            f"{written} of {len(order)} vectors of {space!r} are in cases.db; run `casebase verify --deep`"
+        )
 
 
 def write_keys(folder: Path, keys: Keys) -> None:
@@ -180,4 +180,3 @@ class ExactIndex:
             norms = np.sqrt(np.square(block) @ squared) * length
             out[start : start + BLOCK] = np.divide(block @ weighted, norms, out=np.zeros_like(norms), where=norms > 0)
         return out
-

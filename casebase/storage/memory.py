@@ -18,10 +18,9 @@ from casebase.answers import Comparable
 from casebase.cases import Case, Fingerprint, Status
 from casebase.distance import Matrix, Vector, check_query, cosine, unit, weighted_cosine
 from casebase.errors import FingerprintMismatch, NotFound, UsageError
-from casebase.ports import Ball, Changes, Entry, Found, Hit, Known, Stored, Where
+from casebase.ports import Ball, Changes, Entry, Found, Known, Stored, Where
 from casebase.retrieve import ordered
 from casebase.spaces import NETWORK_SPACE, stored_space
-
 
 
 class MemoryCaseStore:
@@ -92,7 +91,11 @@ class MemoryCaseStore:
         checked = [(entry, {space: unit(v[None])[0][0] for space, v in entry.vectors.items()}) for entry in entries]
         for entry, _ in checked:
             place = next(
-                (p for p in (self._pending, self._live) if entry.image.id in p and p[entry.image.id].sha256 == entry.sha256),
+                (
+                    p
+                    for p in (self._pending, self._live)
+                    if entry.image.id in p and p[entry.image.id].sha256 == entry.sha256
+                ),
                 None,
             )
             if place is None:
@@ -190,7 +193,9 @@ class MemoryCaseStore:
         query = check_query(vector, rows.shape[1])
         distances = cosine(rows, query) if weights is None else weighted_cosine(rows, query, weights)
         if within is not None:
-            to_centre = cosine(rows, within.centre) if weights is None else weighted_cosine(rows, within.centre, weights)
+            to_centre = (
+                cosine(rows, within.centre) if weights is None else weighted_cosine(rows, within.centre, weights)
+            )
             keep = to_centre < within.radius
             names = [n for n, inside in zip(names, keep, strict=True) if inside]
             distances = distances[keep]

@@ -46,7 +46,9 @@ def _relabel(connection: Connection, changes: Changes) -> bool:
     visible = False
     for name, new in changes.relabelled.items():
         chosen = (cases.c.case_id == name) & cases.c.status.in_(rows.STORED)
-        old = connection.execute(select(cases.c.label, cases.c.split, cases.c.group, cases.c.held_out).where(chosen)).first()
+        old = connection.execute(
+            select(cases.c.label, cases.c.split, cases.c.group, cases.c.held_out).where(chosen)
+        ).first()
         if old is None:
             continue
         visible |= (old.label, old.split, old.group, old.held_out) != (new.label, new.split, new.group, new.held_out)
@@ -130,7 +132,9 @@ def digest_of(connection: Connection) -> str:
     A row's number changes with its pixels and its network, so it stands for the vectors.
     """
     total = 0
-    chosen = select(cases.c.row, cases.c.case_id, cases.c.predicted, cases.c.label).where(cases.c.status == Status.ACTIVE)
+    chosen = select(cases.c.row, cases.c.case_id, cases.c.predicted, cases.c.label).where(
+        cases.c.status == Status.ACTIVE
+    )
     for row in connection.execute(chosen):
         text = f"{row.row}\0{row.case_id}\0{row.predicted}\0{row.label}".encode("utf-8", "surrogateescape")
         total += int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big")

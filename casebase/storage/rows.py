@@ -81,7 +81,11 @@ def cases_of(connection: Connection, ids: Sequence[str], places: Mapping[int, Pa
 
 def cases_with_pixels(connection: Connection, pixel_hash: str, places: Mapping[int, Path]) -> list[Case]:
     """Visible cases with exactly these pixels, by id."""
-    chosen = select(*CASE_COLUMNS).where(cases.c.pixel_hash == pixel_hash, cases.c.status.in_(LIVE)).order_by(cases.c.case_id)
+    chosen = (
+        select(*CASE_COLUMNS)
+        .where(cases.c.pixel_hash == pixel_hash, cases.c.status.in_(LIVE))
+        .order_by(cases.c.case_id)
+    )
     return [to_case(row, places) for row in connection.execute(chosen)]
 
 
@@ -124,7 +128,7 @@ def counts(connection: Connection, status: str = Status.ACTIVE) -> dict[str, int
         .group_by(cases.c.predicted)
         .order_by(cases.c.predicted)
     )
-    return {name: count for name, count in connection.execute(chosen)}
+    return {row[0]: int(row[1]) for row in connection.execute(chosen)}
 
 
 def blob(vector: NDArray[np.float32]) -> bytes:

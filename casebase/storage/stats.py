@@ -77,9 +77,7 @@ def stats(store: SqlCaseStore) -> Stats:
         labels=store.labels(),
         predicted=dict(view.classes),
         splits=splits,
-        spaces={
-            row.name: {"ready": row.ready, "fingerprint": row.fingerprint, **row.facts} for row in stored
-        },
+        spaces={row.name: {"ready": row.ready, "fingerprint": row.fingerprint, **row.facts} for row in stored},
         classifier=store.setting("classifier") or {},
         sizes={name: _size(store.folder / name) for name in ("cases.db", "chroma", "matrix", "models", "thumbnails")},
         generation=view.generation,

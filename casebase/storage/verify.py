@@ -75,7 +75,7 @@ class _Notes:
 
 
 def verify(store: SqlCaseStore, *, deep: bool = False) -> Findings:
-    """Check the store: schema, counts, stamps and files in seconds; with ``deep`` every vector and the lists' recall."""
+    """Check schema, counts, stamps and files in seconds; with ``deep`` every vector and every list's recall."""
     started = clock.seconds()
     notes = _Notes()
     if _sqlite(store, notes, deep=deep):
@@ -145,7 +145,10 @@ def _files(store: SqlCaseStore, notes: _Notes) -> None:
     if missing:
         notes.add(f"{missing} of {seen} image files are not where they were, the first {first!r}", harmless=True)
     known = store.setting("classifier")
-    if known is not None and not (store.folder / "models" / f"explained-{known['fingerprint']}" / "model.json").exists():
+    if (
+        known is not None
+        and not (store.folder / "models" / f"explained-{known['fingerprint']}" / "model.json").exists()
+    ):
         notes.add("the model of this base is gone from models/; restore it from a backup")
 
 
@@ -180,7 +183,9 @@ def _vectors(store: SqlCaseStore, view: View, notes: _Notes) -> None:
                 last = found[-1].row
         classes = (store.setting("classifier") or {}).get("classes", [])
         wrong = connection.execute(
-            select(func.count()).select_from(probabilities).where(func.length(probabilities.c.softmax) != 4 * len(classes))
+            select(func.count())
+            .select_from(probabilities)
+            .where(func.length(probabilities.c.softmax) != 4 * len(classes))
         ).scalar_one()
         if wrong:
             notes.add(f"{wrong} probability rows do not fit the classes")
@@ -207,7 +212,9 @@ def _derived(store: SqlCaseStore, view: View, notes: _Notes, *, deep: bool) -> N
     try:
         opened = derived.open_chroma(store, view)
         opened.close()
-        problem = chroma.probe(store.folder / "chroma" / derived.stamp_for(store, view).name, derived.stamp_for(store, view))
+        problem = chroma.probe(
+            store.folder / "chroma" / derived.stamp_for(store, view).name, derived.stamp_for(store, view)
+        )
         if problem is not None:
             raise StorageFailed(f"the Chroma index does not work: {problem}")
     except StorageFailed as error:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
 from casebase import clock
 from casebase.cases import Fingerprint, Status
-from casebase.distance import Matrix, unit
+from casebase.distance import unit
 from casebase.errors import FingerprintMismatch
 from casebase.ports import Changes, Entry, Known, Stored
 from casebase.storage import derived, lock, pictures, publishing, rows
@@ -50,9 +50,7 @@ class SqlCaseStore(SqlCaseBase):
             for number, place in rows.roots(connection, self.folder).items():
                 if place.resolve() == root:
                     chosen = sources.c.number == number
-                    connection.execute(
-                        update(sources).where(chosen).values(relative=relative, absolute=str(root))
-                    )
+                    connection.execute(update(sources).where(chosen).values(relative=relative, absolute=str(root)))
                     return number
             number = (connection.execute(select(func.max(sources.c.number))).scalar() or 0) + 1
             connection.execute(insert(sources).values(number=number, relative=relative, absolute=str(root)))
@@ -73,9 +71,7 @@ class SqlCaseStore(SqlCaseBase):
             row = connection.execute(select(spaces).where(spaces.c.name == space)).one_or_none()
             if row is None:
                 connection.execute(
-                    insert(spaces).values(
-                        name=space, fingerprint=fingerprint.to_dict(), ready=False, facts=dict(facts)
-                    )
+                    insert(spaces).values(name=space, fingerprint=fingerprint.to_dict(), ready=False, facts=dict(facts))
                 )
                 return
             stored = Fingerprint.from_dict(row.fingerprint)
@@ -121,7 +117,9 @@ class SqlCaseStore(SqlCaseBase):
                 adding = insert(cases).returning(cases.c.row, sort_by_parameter_order=True)
                 numbers = connection.execute(adding, [_values(run, e) for e in fresh]).scalars().all()
                 present |= {(e.image.id, e.sha256): int(n) for e, n in zip(fresh, numbers, strict=True)}
-                said = [(n, e.probabilities) for n, e in zip(numbers, fresh, strict=True) if e.probabilities is not None]
+                said = [
+                    (n, e.probabilities) for n, e in zip(numbers, fresh, strict=True) if e.probabilities is not None
+                ]
                 if said:
                     values = [{"row": n, "softmax": rows.blob(softmax)} for n, softmax in said]
                     connection.execute(insert(probabilities), values)
@@ -197,7 +195,9 @@ class SqlCaseStore(SqlCaseBase):
     def finish(self, run: int, summary: Mapping[str, Any]) -> None:
         """Record how a run ended."""
         with self._begin() as connection:
-            connection.execute(update(runs).where(runs.c.number == run).values(finished=clock.now(), summary=dict(summary)))
+            connection.execute(
+                update(runs).where(runs.c.number == run).values(finished=clock.now(), summary=dict(summary))
+            )
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:

@@ -32,7 +32,7 @@ LEFT_OUT = "the cases themselves, each left out"
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """``pairs[class]`` are sorted similarities, ``twins[class]`` sorted nearest-twin distances; ``reference[class]``."""
+    """By predicted class: sorted similarities of pairs, sorted nearest-twin distances, and the reference they use."""
 
     pairs: Mapping[str, NDArray[np.float32]]
     twins: Mapping[str, NDArray[np.float32]]
@@ -55,9 +55,7 @@ class Yardstick:
         return Comparable(farther / len(twins), len(twins), low, high, self.reference[name])
 
 
-def measure(
-    index: ExactIndex, held_out: Mapping[str, Matrix], *, cases_are_fair: bool, seed: int
-) -> Yardstick:
+def measure(index: ExactIndex, held_out: Mapping[str, Matrix], *, cases_are_fair: bool, seed: int) -> Yardstick:
     """Measure every predicted class of an index.
 
     ``held_out`` maps a predicted class to unit vectors ``(n, D)`` of held-out images. ``cases_are_fair`` tells whether
@@ -80,7 +78,7 @@ def measure(
         right = random.integers(0, len(own), most)
         if fair and outside is not None:
             similar = _row_products(outside, own, left, right)
-            twins[name] = _nearest(outside[: MOST_REFERENCES], own, None)
+            twins[name] = _nearest(outside[:MOST_REFERENCES], own, None)
         else:
             apart = left != right
             similar = _row_products(own, own, left[apart], right[apart])

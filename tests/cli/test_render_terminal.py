@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from casebase.answers import Rival, Role
+from casebase.answers import Rival
 from casebase.cli.render_terminal import half_blocks, shortened, terminal
 from casebase.explanations import Report
 from tests.explained import Made, read, row

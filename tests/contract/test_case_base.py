@@ -80,8 +80,13 @@ def test_weights_change_the_distance_on_both_sides(store: CaseStore) -> None:
     fill(store, [entry(str(i), v, 0) for i, v in enumerate(rows)])
     weights = np.array([1, 2, 0, 0], np.float32)
     found = store.nearest("contribution", np.array([1, 1, 3, 0], np.float32), 3, weights=weights)
-    expected = [1 - np.dot(weights * [1, 1, 3, 0], weights * r) / np.linalg.norm(weights * [1, 1, 3, 0])
-                / np.linalg.norm(weights * r) for r in rows]
+    expected = [
+        1
+        - np.dot(weights * [1, 1, 3, 0], weights * r)
+        / np.linalg.norm(weights * [1, 1, 3, 0])
+        / np.linalg.norm(weights * r)
+        for r in rows
+    ]
     assert {h.case.id: pytest.approx(h.distance, abs=1e-6) for h in found.hits} == dict(
         zip("012", expected, strict=True)
     )

@@ -256,7 +256,10 @@ def test_given_provenance_stands_first_and_wins() -> None:
 
 def test_commands_quote_names_and_leave_out_what_cannot_be_typed() -> None:
     spaced = Made(path="my cat.jpg", nearest=AGAINST).report.next_commands
-    assert spaced == ["casebase cases show a", "casebase query 'my cat.jpg' --report report.html"]
+    assert spaced == [
+        "casebase cases show a --base 'my base'",
+        "casebase query 'my cat.jpg' --report report.html --base 'my base'",
+    ]
     assert Made(path="bad\x1b[31m.jpg").report.next_commands == []
     assert Made(path="-").report.next_commands == []
 

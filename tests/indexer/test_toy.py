@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+
 from casebase.errors import UsageError
 from casebase.indexer.toy import PARTS, SPECIES, draw, write_set
 

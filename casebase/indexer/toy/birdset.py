@@ -92,7 +92,9 @@ def write_set(
     return folder
 
 
-def _fill(folder: Path, per_class: int, seed: int, splits: Mapping[str, float], *, shortcut: bool, processes: int) -> None:
+def _fill(
+    folder: Path, per_class: int, seed: int, splits: Mapping[str, float], *, shortcut: bool, processes: int
+) -> None:
     ends = np.rint(np.cumsum(list(splits.values())) * per_class).astype(int)  # where each split stops
     names = list(splits)
     jobs = [
