@@ -79,20 +79,21 @@ class Deletion:
     """What hiding the marked part does to the class probability, against hiding as much at random.
 
     ``share`` of the cells is replaced by a blurred picture; ``marked`` is the drop of the probability (in [-1, 1]) for
-    the map's top cells, ``random`` the mean over ``draws`` random choices and ``spread`` their standard deviation.
+    the map's top cells, ``random`` the mean drop over ``draws`` random choices, ``as_much`` the number of those that
+    lowered it at least as much.
     """
 
     target: str
     share: float
     marked: float
     random: float
-    spread: float
+    as_much: int
     draws: int
 
     @property
     def convincing(self) -> bool:
-        """Whether the marked part matters more than two standard deviations beyond a random one."""
-        return self.marked > self.random + 2 * self.spread and self.marked > 0.01
+        """Whether the marked part matters, and more than nearly every random one (at most 1 in 20)."""
+        return self.marked > 0.01 and self.as_much <= self.draws // 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,7 @@ class Explanation:
                 "share": d.share,
                 "marked": finite(d.marked),
                 "random": finite(d.random),
-                "spread": finite(d.spread),
+                "as_much": d.as_much,
                 "draws": d.draws,
             }
             for d in self.deletions

@@ -79,7 +79,7 @@ def _console(stream: Any, *, color: bool) -> Console:
 
     plain = not color or os.environ.get("TERM") == "dumb"
     found = Console(file=stream, no_color=True if plain else None, highlight=False, emoji=False, soft_wrap=False)
-    if found.width > WIDEST:
+    if found.width > WIDEST or not found.is_terminal:
         found.width = WIDEST
     return found
 

@@ -18,7 +18,7 @@ from casebase.overlay import enlarge
 
 CELLS = 7
 SHARE = 0.2
-DRAWS = 10
+DRAWS = 20
 
 Probability = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -39,9 +39,8 @@ def measure(view: Pixels, values: NDArray[np.float32], target: str, probability:
     views = np.stack([view, *(_hide(view, blurred, chosen) for chosen in choices)])
     scores = probability(views).astype(np.float64)
     drops = scores[0] - scores[1:]
-    return Deletion(
-        target, count / coarse.size, float(drops[0]), float(drops[1:].mean()), float(drops[1:].std(ddof=1)), DRAWS
-    )
+    as_much = int((drops[1:] >= drops[0]).sum())
+    return Deletion(target, count / coarse.size, float(drops[0]), float(drops[1:].mean()), as_much, DRAWS)
 
 
 def _hide(view: Pixels, blurred: Pixels, cells: NDArray[np.int64]) -> Pixels:

@@ -22,6 +22,9 @@ _REASONS = {
     "nearest": "the class of the nearest case that is predicted otherwise",
 }
 
+SLIGHT = 0.01
+"""A change of the probability that is as good as none."""
+
 
 def counted(n: int, one: str, many: str | None = None) -> str:
     """``1 case``, ``1,204 cases``."""
@@ -106,10 +109,12 @@ def deletion(check: Deletion) -> Statement:
     random = moved(check.random).replace(f"P({name})", "it")
     text = (
         f"Hiding the {check.share:.0%} of the picture that the map for {name} marks {moved(check.marked)}; hiding as "
-        f"much at random {random} ± {check.spread:.2f} ({counted(check.draws, 'draw')})."
+        f"much at random {random} on average, and in {check.as_much} of {check.draws} draws by as much."
     ).replace("%", " %", 1)
     if check.convincing:
         return Statement(text)
+    if abs(check.marked) <= SLIGHT and abs(check.random) <= SLIGHT:
+        return Statement(f"{text} The answer hangs on no single place, so this says nothing for or against the map.")
     return Statement(f"{text} This map does not mark what the answer depends on.", Level.CAUTION)
 
 

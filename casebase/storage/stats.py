@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from casebase.reuse import wilson
 from casebase.storage import rows
@@ -57,7 +57,7 @@ def stats(store: SqlCaseStore) -> Stats:
         split_rows = connection.execute(
             select(
                 cases.c.split, cases.c.status, func.count(),
-                func.sum(func.coalesce(cases.c.label == cases.c.predicted, False)),
+                func.sum(case((cases.c.label == cases.c.predicted, 1), else_=0)),
             )
             .where(cases.c.status.in_(rows.LIVE))
             .group_by(cases.c.split, cases.c.status)

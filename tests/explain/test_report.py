@@ -81,8 +81,8 @@ def test_a_base_that_could_not_have_contradicted_is_not_called_calm() -> None:
 def test_contradictions_stand_before_support() -> None:
     report = Made(rivals=(Rival("dog", 0.1, "runner-up", 7), Rival("owl", 0.02, "probable", 0))).report
     assert [section.key for section in report.sections] == ["nearest", "twins", "rival-1", "rival-2", "even-if"]
-    failed = Deletion("cat", 0.2, 0.01, 0.05, 0.02, 10)
-    passed = Deletion("dog", 0.2, 0.31, 0.04, 0.03, 10)
+    failed = Deletion("cat", 0.2, 0.02, 0.05, 14, 20)
+    passed = Deletion("dog", 0.2, 0.31, 0.04, 1, 20)
     levels = [check.level for check in Made(deletions=(passed, failed)).report.checks]
     assert levels == sorted(levels, key=[Level.ALARM, Level.CAUTION, Level.PLAIN, Level.CALM].index)
     assert levels[0] == Level.CAUTION
@@ -147,15 +147,18 @@ def test_a_semi_factual_is_measured_from_the_rival_case_and_says_so() -> None:
 
 
 def test_a_deletion_that_does_not_convince_says_what_the_map_does_not_show() -> None:
-    good = sentences.deletion(Deletion("cat", 0.2, 0.31, 0.04, 0.03, 10))
+    good = sentences.deletion(Deletion("cat", 0.2, 0.31, 0.04, 1, 20))
     assert good.text == (
         "Hiding the 20 % of the picture that the map for cat marks lowers P(cat) by 0.31; hiding as much at random "
-        "lowers it by 0.04 ± 0.03 (10 draws)."
+        "lowers it by 0.04 on average, and in 1 of 20 draws by as much."
     )
-    bad = sentences.deletion(Deletion("cat", 0.2, -0.05, 0.04, 0.03, 10))
+    bad = sentences.deletion(Deletion("cat", 0.2, -0.05, 0.04, 18, 20))
     assert "raises P(cat) by 0.05" in bad.text
     assert bad.text.endswith("This map does not mark what the answer depends on.")
     assert bad.level == Level.CAUTION
+    nowhere = sentences.deletion(Deletion("cat", 0.2, 0.004, 0.001, 3, 20))
+    assert nowhere.text.endswith("says nothing for or against the map.")
+    assert nowhere.level == Level.PLAIN
 
 
 def test_a_where_map_that_explains_too_little_is_counted_and_not_drawn() -> None:
