@@ -115,13 +115,13 @@ class Base:
             prepared = wiring.prepare(self._store, source, self.settings, wanted.model, scope, wanted.spaces)
             announce(prepared.describe)
             if callable(progress):
-                summary = index(source, prepared.plan, self._store, run, progress)
+                summary = index(prepared.source, prepared.plan, self._store, run, progress)
             elif progress:
                 from casebase.indexer.progress import lines
 
-                summary = index(source, prepared.plan, self._store, run, lines())
+                summary = index(prepared.source, prepared.plan, self._store, run, lines())
             else:
-                summary = index(source, prepared.plan, self._store, run)
+                summary = index(prepared.source, prepared.plan, self._store, run)
             wiring.tidy(self._store)
         self._networks.clear()
         return replace(summary, warnings=[*prepared.notes, *summary.warnings])

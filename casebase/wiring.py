@@ -25,7 +25,7 @@ from casebase.errors import EmptyCaseBase, FingerprintMismatch, ImageError, Usag
 from casebase.explain.render_html import HtmlRenderer
 from casebase.explanations import Pixels
 from casebase.indexer.service import Classification, DryPlan, Plan
-from casebase.indexer.sources import Listed, Source, open_source
+from casebase.indexer.sources import Listed, Source, matched, open_source
 from casebase.ports import CaseStore, Embedder, Renderer
 from casebase.query import Networks
 from casebase.settings import Settings
@@ -288,9 +288,10 @@ class Scope:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A plan and what should be said about it before the first image."""
+    """A plan, the source in the network's own class names, and what should be said about them."""
 
     plan: Plan
+    source: Source
     notes: Sequence[str]
     describe: str
 
@@ -306,6 +307,9 @@ def prepare(
     listed = source.chosen(run.split)[: run.limit]
     labels = sorted({image.label for image in listed})
     network, notes, kind = _explained(store, settings, choice, labels)
+    if kind == NETWORK:
+        source, told = _in_its_names(source, labels, network.classes or ())
+        notes += told
     network, agreement = _in_precision(store, settings, network, source, listed)
     embedders: list[Embedder] = [network]
     facts: dict[str, Mapping[str, Any]] = {NETWORK_SPACE: {"engine": "torch", "spec": network.spec, **agreement}}
@@ -328,7 +332,9 @@ def prepare(
         thumbnail=partial(_keep_thumbnail, store.folder) if run.thumbnails else None,
         facts=facts,
     )
-    return Prepared(plan, notes, f"{network.spec}, {network.precision}, {network.device}, {plan.workers} workers")
+    return Prepared(
+        plan, source, notes, f"{network.spec}, {network.precision}, {network.device}, {plan.workers} workers"
+    )
 
 
 def dry_plan(store: CaseStore, scope: Scope, spaces: Sequence[str]) -> DryPlan:
@@ -384,7 +390,7 @@ def _first(
     notes = []
     if network.untrained:
         notes.append("the network's weights are random: untrained")
-    fits = network.classifier is not None and set(labels) <= set(network.classes or ())
+    fits = network.classifier is not None and set(labels) <= set(matched(labels, network.classes or ()))
     if choice.head == "network" and network.classifier is None:
         raise UsageError(
             "the network's classes have no names; give them with --class-names, or leave out --head network"
@@ -400,8 +406,20 @@ def _first(
     return network, notes, kind
 
 
+def _in_its_names(source: Source, labels: Sequence[str], classes: Sequence[str]) -> tuple[Source, list[str]]:
+    """The source with labels spelt as the network spells its classes, and a note where that changed something."""
+    other = {label: name for label, name in matched(labels, classes).items() if label != name}
+    if not other:
+        return source, []
+    first, name = next(iter(other.items()))
+    shown = f"{reading.printable(first)} as {reading.printable(name)}"
+    more = f" and {len(other) - 1} more" if len(other) > 1 else ""
+    return source.renamed(other), [f"labels are spelt as the network spells its classes: {shown}{more}"]
+
+
 def _strangers(labels: Sequence[str], classes: Sequence[str], kind: str) -> list[str]:
-    unknown = [label for label in labels if label not in classes]
+    known = matched(labels, classes)
+    unknown = [label for label in labels if label not in known]
     if not unknown:
         return []
     shown = ", ".join(map(reading.printable, unknown[:5])) + (", …" if len(unknown) > 5 else "")

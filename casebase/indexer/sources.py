@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from casebase import hashing
@@ -71,6 +72,10 @@ class Source:
             raise UsageError(f"no image of split {printable(split)!r} under {self.root}; it has {have}")
         return found
 
+    def renamed(self, names: Mapping[str, str]) -> Source:
+        """The same images with other class names."""
+        return replace(self, listed=[replace(one, label=names.get(one.label, one.label)) for one in self.listed])
+
     def image(self, listed: Listed, number: int) -> SourceImage:
         """A listed image as the source with this number knows it."""
         name = hashing.case_id(number, listed.relative)
@@ -90,6 +95,28 @@ def open_source(data: Path) -> Source:
     if not source.listed:
         raise DataError(f"no image to index under {data}; {_instead(source)}")
     return source
+
+
+def matched(labels: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
+    """Which of the network's class names each label means; labels without one are left out.
+
+    Exact names first; then spaces, underscores and hyphens count as one; then letter case is ignored, where that is
+    unambiguous: ``Rhodesian_ridgeback`` means ``Rhodesian ridgeback``.
+    """
+    found: dict[str, str] = {}
+    for level in (str, _spaced, lambda name: _spaced(name).casefold()):
+        known: dict[str, list[str]] = {}
+        for name in classes:
+            known.setdefault(level(name), []).append(name)
+        for label in labels:
+            candidates = known.get(level(label), [])
+            if label not in found and len(candidates) == 1:
+                found[label] = candidates[0]
+    return found
+
+
+def _spaced(name: str) -> str:
+    return " ".join(re.split(r"[\s_-]+", name.strip()))
 
 
 def _instead(source: Source) -> str:
