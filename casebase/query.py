@@ -138,6 +138,8 @@ def _retrieve(
     themselves = Themselves(picture.pixel_hash, picture.look_hash)
     weighted = wanted.space == CONTRIBUTION
     weights = networks.classifier.class_weights(called) if weighted else None
+    if weights is not None and not weights.any():
+        raise UsageError(f"the head has no weights for {printable(called)!r} to weigh by; use --space avgpool")
     question = Question(case_base, wanted.space, vector, wanted.k, themselves, weights)
     classes = case_base.classes()
 

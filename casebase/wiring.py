@@ -304,7 +304,7 @@ def prepare(
     Raises ``FingerprintMismatch`` where the base was made by another network, and all errors of loading.
     """
     wanted = _spaces(store, spaces)
-    listed = source.chosen(run.split)[: run.limit]
+    listed = source.chosen(run.split, run.limit)
     labels = sorted({image.label for image in listed})
     network, notes, kind = _explained(store, settings, choice, labels)
     if kind == NETWORK:

@@ -39,7 +39,7 @@ def index(
     precision: Annotated[str | None, typer.Option(help="auto, fp32 or bf16.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images per forward pass.")] = None,
     workers: Annotated[int | None, typer.Option(help="Threads; 0 means all cores.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first N images.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only N images, in turn from every class.")] = None,
     thumbnails: Annotated[
         bool, typer.Option("--thumbnails/--no-thumbnails", help="Keep a small picture of each case.")
     ] = True,

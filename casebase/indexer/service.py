@@ -151,7 +151,7 @@ def index(
     through after what is finished has been stored.
     """
     started = clock.seconds()
-    listed = source.chosen(plan.split)[: plan.limit]
+    listed = source.chosen(plan.split, plan.limit)
     tally = _Tally(skipped=dict(source.refused))
     names = [embedder.space for embedder in plan.embedders]
     number = store.source(source.root)
@@ -188,7 +188,7 @@ def index(
 def dry_run(source: Source, plan: DryPlan, store: CaseStore) -> IndexSummary:
     """What :func:`index` would do, by path, size and time alone; nothing is read, embedded or written."""
     started = clock.seconds()
-    listed = source.chosen(plan.split)[: plan.limit]
+    listed = source.chosen(plan.split, plan.limit)
     number = store.source_number(source.root)
     added = updated = unchanged = 0
     for block in chunked(listed, BLOCK):

@@ -11,6 +11,7 @@ import csv
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,15 +63,23 @@ class Source:
         """Whether some images are marked as training images, so that the others are held out."""
         return any(image.split is not None and image.split.lower() in TRAINING for image in self.listed)
 
-    def chosen(self, split: str | None) -> list[Listed]:
-        """The images of one split, or all; raises ``UsageError`` for a split that does not occur."""
-        if split is None:
-            return list(self.listed)
-        found = [image for image in self.listed if image.split == split]
+    def chosen(self, split: str | None, limit: int | None = None) -> list[Listed]:
+        """The images of one split, or all; with ``limit`` that many, in turn from every class and split.
+
+        Raises ``UsageError`` for a split that does not occur.
+        """
+        found = list(self.listed) if split is None else [image for image in self.listed if image.split == split]
         if not found:
             have = ", ".join(self.splits) or "no splits at all"
-            raise UsageError(f"no image of split {printable(split)!r} under {self.root}; it has {have}")
-        return found
+            raise UsageError(f"no image of split {printable(split or '')!r} under {self.root}; it has {have}")
+        if limit is None or limit >= len(found):
+            return found
+        seen: Counter[tuple[str, str | None]] = Counter()
+        turns = []
+        for place, image in enumerate(found):
+            turns.append((seen[image.label, image.split], place))
+            seen[image.label, image.split] += 1
+        return [found[place] for place in sorted(place for _, place in sorted(turns)[:limit])]
 
     def renamed(self, names: Mapping[str, str]) -> Source:
         """The same images with other class names."""

@@ -22,3 +22,11 @@ def test_a_renamed_source_keeps_everything_but_the_label() -> None:
         Listed("a.jpg", "red fox", "train", "g"),
         Listed("b.jpg", "owl"),
     ]
+
+
+def test_a_limit_takes_in_turn_from_every_class_and_split() -> None:
+    listed = [Listed(f"{c}/{i}.jpg", c, s) for c in "ab" for s in ("test", "train") for i in range(5)]
+    some = Source(Path("/x"), listed).chosen(None, 6)
+    assert sorted((i.label, i.split) for i in some).count(("a", "test")) in (1, 2)
+    assert {(i.label, i.split) for i in some} == {("a", "test"), ("a", "train"), ("b", "test"), ("b", "train")}
+    assert some == [i for i in listed if i in some]
