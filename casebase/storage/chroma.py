@@ -108,19 +108,19 @@ class ChromaIndex:
             raise StorageFailed(f"the Chroma index at {place} is damaged ({', '.join([*damaged, *missing][:2])})")
         client = _client(place)
         try:
-            found = {s: _collection(client, collection_name(s, stamp.generation)) for s in spaces}
-            for space, collection in found.items():
-                if collection.count() != stamp.counts.get(space):
+            found = {s: collection(client, collection_name(s, stamp.generation)) for s in spaces}
+            for space, held in found.items():
+                if held.count() != stamp.counts.get(space):
                     raise StorageFailed(f"the Chroma index at {place} has lost rows of {space!r}")
         except BaseException:
-            _close(client)
+            close(client)
             raise
         return cls(client, found)
 
     def search(self, space: str, vector: Vector, k: int) -> list[tuple[str, float]]:
         """The ``k`` nearest (id, distance) without any filter; approximate."""
-        collection = self._collections[space]
-        return self.search_where(space, vector, min(k, max(1, collection.count())), None)
+        held = self._collections[space]
+        return self.search_where(space, vector, min(k, max(1, held.count())), None)
 
     def search_where(
         self, space: str, vector: Vector, k: int, where: Mapping[str, Any] | None
@@ -131,21 +131,21 @@ class ChromaIndex:
                 query_embeddings=[vector.astype(np.float32).tolist()], n_results=k, where=where, include=["distances"]
             )
         except Exception as error:  # chromadb raises its own, pyo3's and sqlite's
-            raise StorageFailed(f"the Chroma index failed ({_first_line(error)})") from error
+            raise StorageFailed(f"the Chroma index failed ({first_line(error)})") from error
         pairs = zip(answer["ids"][0], answer["distances"][0], strict=True)
         return [(str(name), float(distance)) for name, distance in pairs]
 
     def set_ef_search(self, value: int) -> None:
         """Record a wider graph walk; it takes effect when the folder is opened again."""
         try:
-            for collection in self._collections.values():
-                collection.modify(configuration={"hnsw": {"ef_search": value}})
+            for held in self._collections.values():
+                held.modify(configuration={"hnsw": {"ef_search": value}})
         except Exception as error:
-            raise StorageFailed(f"the Chroma index failed ({_first_line(error)})") from error
+            raise StorageFailed(f"the Chroma index failed ({first_line(error)})") from error
 
     def close(self) -> None:
         """Let go of the folder."""
-        _close(self._client)
+        close(self._client)
 
 
 def _client(place: Path) -> Any:
@@ -155,23 +155,26 @@ def _client(place: Path) -> Any:
 
         return chromadb.PersistentClient(str(place), settings=Settings(anonymized_telemetry=False))
     except Exception as error:
-        raise StorageFailed(f"the Chroma index at {place} cannot be opened ({_first_line(error)})") from error
+        raise StorageFailed(f"the Chroma index at {place} cannot be opened ({first_line(error)})") from error
 
 
-def _close(client: Any) -> None:
+def close(client: Any) -> None:
+    """Let go of a client."""
     close = getattr(client, "close", None)
     if close is not None:
         close()
 
 
-def _collection(client: Any, name: str) -> Any:
+def collection(client: Any, name: str) -> Any:
+    """A collection by name; never with an embedding function, which could run code."""
     try:
         return client.get_collection(name, embedding_function=None)
     except Exception as error:
-        raise StorageFailed(f"the Chroma index has no readable collection {name!r} ({_first_line(error)})") from error
+        raise StorageFailed(f"the Chroma index has no readable collection {name!r} ({first_line(error)})") from error
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of what a library said."""
     text = str(error).strip().splitlines()
     return (text[0] if text else type(error).__name__)[:160]
 
@@ -205,11 +208,11 @@ def build(
         client = _client(place)
         try:
             for space, rows in spaces.items():
-                collection = _create(client, collection_name(space, stamp_of.generation), ef_search)
+                held = create(client, collection_name(space, stamp_of.generation), ef_search)
                 for chunk in rows:
-                    _add(client, collection, chunk)
+                    add_rows(client, held, chunk)
         finally:
-            _close(client)
+            close(client)
     return _finish(chroma, stamp_of)
 
 
@@ -221,14 +224,14 @@ def extend(chroma: Path, old: Stamp, new: Stamp, changes: Mapping[str, Change]) 
         client = _client(place)
         try:
             for space, change in changes.items():
-                collection = _collection(client, collection_name(space, old.generation))
+                held = collection(client, collection_name(space, old.generation))
                 for start in range(0, len(change.removed), ADD_MOST):
-                    _try(collection.delete, ids=list(change.removed[start : start + ADD_MOST]))
+                    _try(held.delete, ids=list(change.removed[start : start + ADD_MOST]))
                 for chunk in change.added:
-                    _add(client, collection, chunk)
-                _try(collection.modify, name=collection_name(space, new.generation))
+                    add_rows(client, held, chunk)
+                _try(held.modify, name=collection_name(space, new.generation))
         finally:
-            _close(client)
+            close(client)
     return _finish(chroma, new)
 
 
@@ -236,20 +239,22 @@ def _try(call: Any, **arguments: Any) -> Any:
     try:
         return call(**arguments)
     except Exception as error:
-        raise StorageFailed(f"the Chroma index failed ({_first_line(error)})") from error
+        raise StorageFailed(f"the Chroma index failed ({first_line(error)})") from error
 
 
-def _create(client: Any, name: str, ef_search: int) -> Any:
+def create(client: Any, name: str, ef_search: int) -> Any:
+    """A new collection for cosine; its metric cannot be changed later."""
     configuration = {"hnsw": {"space": "cosine", "ef_search": ef_search}}
     return _try(client.create_collection, name=name, configuration=configuration, embedding_function=None)
 
 
-def _add(client: Any, collection: Any, rows: Rows) -> None:
+def add_rows(client: Any, held: Any, rows: Rows) -> None:
+    """Add rows in batches that the client takes."""
     most = min(ADD_MOST, int(client.get_max_batch_size()))
     for start in range(0, len(rows.ids), most):
         part = slice(start, start + most)
         _try(
-            collection.add,
+            held.add,
             ids=list(rows.ids[part]),
             embeddings=rows.vectors[part],
             metadatas=[{"predicted": int(p)} for p in rows.predicted[part]],

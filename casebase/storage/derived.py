@@ -17,7 +17,7 @@ from casebase import clock
 from casebase.cases import Status
 from casebase.distance import Matrix
 from casebase.errors import Locked, StorageFailed
-from casebase.storage import chroma, files, lock, matrix, rows, yardstick
+from casebase.storage import chroma, chroma_server, files, lock, matrix, rows, yardstick
 from casebase.storage.schema import cases, spaces
 from casebase.storage.translate import sql_errors
 
@@ -129,6 +129,8 @@ def open_chroma(base: SqlCaseBase, view: View) -> chroma.ChromaIndex:
         wanted.base, wanted.generation, wanted.digest, dict(wanted.counts),
     ):  # fmt: skip
         raise StorageFailed("the Chroma index belongs to another case base")
+    if base.chroma_url is not None:
+        return chroma_server.open_index(chroma_server.client(base.chroma_url), found, view.fingerprints)
     return chroma.ChromaIndex.open(folder, found, view.fingerprints)
 
 
@@ -149,7 +151,7 @@ def build_chroma(base: SqlCaseBase, view: View, before: tuple[chroma.Stamp, Path
     stamp = stamp_for(base, view)
     with sql_errors(str(base.folder)), base.engine.connect() as connection:
         keys = keys_of(connection)
-        change = None if before is None else _difference(before, keys, view)
+        change = None if before is None or base.chroma_url is not None else _difference(before, keys, view)
         if before is not None and change is not None:
             removed, fresh = change
             changes = {
@@ -159,7 +161,10 @@ def build_chroma(base: SqlCaseBase, view: View, before: tuple[chroma.Stamp, Path
             chroma.extend(folder, before[0], stamp, changes)
         else:
             content = {s: _rows(connection, s, f.dim, keys, None) for s, f in view.fingerprints.items()}
-            chroma.build(folder, stamp, content)
+            if base.chroma_url is not None:
+                chroma_server.build(base.chroma_url, folder, stamp, content)
+            else:
+                chroma.build(folder, stamp, content)
     audit_all(base, view)
 
 

@@ -55,8 +55,9 @@ class View:
 class SqlCaseBase:
     """The ``CaseBase`` port over one folder. Safe to share between threads; every answer is of one generation."""
 
-    def __init__(self, engine: Engine, folder: Path, *, readonly: bool) -> None:
+    def __init__(self, engine: Engine, folder: Path, *, readonly: bool, chroma_url: str | None = None) -> None:
         self.engine = engine
+        self.chroma_url = chroma_url
         self.folder = folder
         self.readonly = readonly
         self._lock = threading.RLock()

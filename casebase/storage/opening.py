@@ -30,7 +30,7 @@ def open_store(settings: Settings) -> SqlCaseStore:
     readonly = not database.writable(folder)
     engine = database.engine_for(folder, settings.sql_url, readonly=readonly)
     database.ensure_schema(engine, folder, settings.sql_url, readonly=readonly)
-    return SqlCaseStore(engine, folder, readonly=readonly)
+    return SqlCaseStore(engine, folder, readonly=readonly, chroma_url=settings.chroma_url)
 
 
 def make_store(settings: Settings) -> SqlCaseStore:
@@ -43,4 +43,4 @@ def make_store(settings: Settings) -> SqlCaseStore:
             files.write(folder / FILE_NAME, _TEMPLATE.encode())
     engine = database.engine_for(folder, settings.sql_url, readonly=False)
     database.ensure_schema(engine, folder, settings.sql_url, readonly=False)
-    return SqlCaseStore(engine, folder, readonly=False)
+    return SqlCaseStore(engine, folder, readonly=False, chroma_url=settings.chroma_url)

@@ -212,11 +212,11 @@ def _derived(store: SqlCaseStore, view: View, notes: _Notes, *, deep: bool) -> N
     try:
         opened = derived.open_chroma(store, view)
         opened.close()
-        problem = chroma.probe(
-            store.folder / "chroma" / derived.stamp_for(store, view).name, derived.stamp_for(store, view)
-        )
-        if problem is not None:
-            raise StorageFailed(f"the Chroma index does not work: {problem}")
+        if store.chroma_url is None:
+            stamp = derived.stamp_for(store, view)
+            problem = chroma.probe(store.folder / "chroma" / stamp.name, stamp)
+            if problem is not None:
+                raise StorageFailed(f"the Chroma index does not work: {problem}")
     except StorageFailed as error:
         notes.add(str(error), repairable=True)
         return
