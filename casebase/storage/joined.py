@@ -71,10 +71,10 @@ class SqlCaseBase:
 
     def classes(self) -> Mapping[str, int]:
         """Active cases by predicted class."""
-        return self.view().classes
+        return self._current().classes
 
     def count(self) -> int:
-        """Number of active cases."""
+        """Number of active cases, looked up anew: a question begins with it and is answered from that generation."""
         return sum(self.view().classes.values())
 
     def setting(self, name: str) -> Any:
@@ -84,7 +84,7 @@ class SqlCaseBase:
 
     def get(self, ids: Sequence[str]) -> Mapping[str, Case]:
         """Cases by id, whatever their status."""
-        view = self.view()
+        view = self._current()
         missing = [i for i in ids if i not in view.cases]
         if missing:
             with sql_errors(str(self.folder)), self.engine.connect() as connection:
@@ -98,7 +98,7 @@ class SqlCaseBase:
 
     def known_pixels(self, pixel_hash: str) -> Sequence[Case]:
         """Cases and held-out images with exactly these pixels."""
-        view = self.view()
+        view = self._current()
         with sql_errors(str(self.folder)), self.engine.connect() as connection:
             return rows.cases_with_pixels(connection, pixel_hash, view.places)
 
@@ -172,6 +172,10 @@ class SqlCaseBase:
             )
             return self._view
 
+    def _current(self) -> View:
+        """The opened generation as it is: one question is answered from one generation, looked up when it begins."""
+        return self._view or self.view()
+
     def close_view(self) -> None:
         """Let go of the opened indexes."""
         if self._view is not None and self._view.chroma is not None:
@@ -185,7 +189,7 @@ class SqlCaseBase:
             self.engine.dispose()
 
     def _exact(self, space: str) -> ExactIndex:
-        view = self.view()
+        view = self._current()
         name = stored_space(space)
         if name not in view.fingerprints:
             raise UsageError(f"no space {space!r} in this case base; it has {', '.join(view.fingerprints) or 'none'}")
@@ -208,7 +212,7 @@ class SqlCaseBase:
         return view.matrix
 
     def _yardstick(self, space: str) -> Yardstick:
-        view = self.view()
+        view = self._current()
         if space not in view.yardsticks:
             self._exact(space)
             try:
@@ -223,7 +227,7 @@ class SqlCaseBase:
         self, space: str, query: Vector, exact: Sequence[tuple[str, float]]
     ) -> tuple[str, float, str | None]:
         """Ask Chroma for the unfiltered list and hold it against the exact one: (index, recall, warning)."""
-        view = self.view()
+        view = self._current()
         audit = view.audits.get(space, {})
         recall = audit.get("nearest")
         if not exact or (recall is not None and recall < RECALL_BOUND):
@@ -245,14 +249,14 @@ class SqlCaseBase:
 
     def chroma(self) -> ChromaIndex | None:
         """The Chroma index of this generation; None where it is missing or damaged and could not be rebuilt here."""
-        view = self.view()
+        view = self._current()
         if view.chroma is not None or view.chroma_problem is not None:
             return view.chroma
         try:
             view.chroma = derived.open_chroma(self, view)
         except StorageFailed as problem:
             try:
-                if self.readonly or self.count() > SELF_HEALING_ROWS:
+                if self.readonly or sum(view.classes.values()) > SELF_HEALING_ROWS:
                     raise StorageFailed(f"{problem}; run `casebase repair`") from problem
                 derived.heal_chroma(self, view)
                 view.chroma = derived.open_chroma(self, view)
