@@ -62,12 +62,13 @@ class Screen:
             TimeRemainingColumn(), TextColumn("{task.fields[skipped]} skipped"),
             console=_console(sys.stderr, color=self.color), transient=True,
         )  # fmt: skip
-        task = bar.add_task("", total=None, rate="", skipped=0)
+        task = bar.add_task("", total=None, start=False, rate="loading", skipped=0)
 
         def show(done: int, total: int, skipped: int) -> None:
-            spent = bar.tasks[0].elapsed or 0.0
-            rate = f"{done / spent:.0f}/s" if spent > 1 else ""
-            bar.update(task, completed=done, total=total, rate=rate, skipped=skipped)
+            if not bar.tasks[0].started:
+                bar.start_task(task)  # loading the network is not part of the rate
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:.0f}/s" if speed else "", skipped=skipped)
 
         with bar:
             yield show
