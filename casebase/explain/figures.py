@@ -125,7 +125,7 @@ class Gallery:
     def _draw(self, case_id: str, predicted: str, path: str) -> CasePictures:
         shown = self._explanation.shown.get(case_id)
         if shown is None:
-            return CasePictures(None, (), f"No picture of {path}: its file is gone, or it was not drawn.")
+            return CasePictures(None, (), f"No picture of {path}: its file is gone, and no thumbnail was kept.")
         view = within(shown.view, CASE_SIDE)
         maps: list[Figure] = []
         where = self._explanation.where.get(case_id)

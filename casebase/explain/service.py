@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 METHODS = ("gradcam",)
-RIVALS_DRAWN = 3
-CASES_DRAWN = 5
+RIVALS_MAPPED = 3
+MAPPED = 5
 VIEW_SIDE = 224
 WHOLE_SIDE = 512
 LOOSE = 0.01
@@ -98,8 +98,8 @@ def explain(
     passes are batched; the network is left as it was.
     """
     started = clock.seconds()
-    cases = drawn(retrieval)
-    seen = _look(picture, cases, network.preprocess, thumbnail, megapixels)
+    cases = shown_cases(retrieval)
+    seen = _look(picture, cases, mapped_cases(retrieval), network.preprocess, thumbnail, megapixels)
     warnings = [*retrieval.warnings, *seen.warnings]
     saliency: dict[tuple[str, str], SaliencyMap] = {}
     deletions: list[Deletion] = []
@@ -117,21 +117,26 @@ def explain(
     )  # fmt: skip
 
 
-def drawn(retrieval: Retrieval) -> dict[str, Neighbour]:
-    """The cases a report shows, by id: the first of every list and of the most probable rivals."""
-    rows = [*retrieval.nearest[:CASES_DRAWN], *retrieval.twins[:CASES_DRAWN]]
-    for rival in retrieval.rivals[:RIVALS_DRAWN]:
-        rows += retrieval.of_rival(rival.name)[:CASES_DRAWN]
-    rows += retrieval.semi_factuals[:CASES_DRAWN]
+def shown_cases(retrieval: Retrieval) -> dict[str, Neighbour]:
+    """Every case of a retrieval by id: all of them are shown as pictures."""
+    rows = [*retrieval.nearest, *retrieval.twins, *retrieval.counterfactuals, *retrieval.semi_factuals]
     found: dict[str, Neighbour] = {}
     for row in rows:
         found.setdefault(row.case.id, row)
     return found
 
 
+def mapped_cases(retrieval: Retrieval) -> set[str]:
+    """Ids of the cases that get maps, a forward pass each: the first of each list and of the likely rivals."""
+    rows = [*retrieval.nearest[:MAPPED], *retrieval.twins[:MAPPED], *retrieval.semi_factuals[:MAPPED]]
+    for rival in retrieval.rivals[:RIVALS_MAPPED]:
+        rows += retrieval.of_rival(rival.name)[:MAPPED]
+    return {row.case.id for row in rows}
+
+
 def _look(
-    picture: reading.Picture, cases: Mapping[str, Neighbour], preprocess: reading.Preprocess, thumbnail: Thumbnail,
-    megapixels: float,
+    picture: reading.Picture, cases: Mapping[str, Neighbour], mapped: Container[str], preprocess: reading.Preprocess,
+    thumbnail: Thumbnail, megapixels: float,
 ) -> _Seen:  # fmt: skip
     seen = _Seen({QUERY_ID: show(QUERY_ID, picture, preprocess)}, {QUERY_ID: preprocess.pixels(picture.image)}, [])
     lost: dict[str, list[str]] = {}
@@ -148,7 +153,8 @@ def _look(
                 seen.shown[name] = Shown(name, pixels, pixels, (0.0, 0.0, 1.0, 1.0))
             continue
         seen.shown[name] = show(name, found, preprocess)
-        seen.views[name] = preprocess.pixels(found.image)
+        if name in mapped:
+            seen.views[name] = preprocess.pixels(found.image)
     for reason, paths in lost.items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         seen.warnings.append(f"{reading.printable(paths[0])}{more}: {reason}; shown by thumbnail, without maps")
@@ -174,7 +180,7 @@ def _saliency(
     from casebase.explain.cam import GradCam
 
     called = retrieval.prediction.predicted
-    pairs = [(QUERY_ID, called), *((QUERY_ID, rival.name) for rival in retrieval.rivals[:RIVALS_DRAWN])]
+    pairs = [(QUERY_ID, called), *((QUERY_ID, rival.name) for rival in retrieval.rivals[:RIVALS_MAPPED])]
     pairs += [(name, row.case.predicted) for name, row in cases.items() if name in seen.views]
     pairs = [(image, target) for image, target in dict.fromkeys(pairs) if target in place]
     try:

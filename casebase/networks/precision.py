@@ -20,7 +20,7 @@ LEAST_COSINE = 0.9995
 LEAST_OVERLAP = 0.97
 NEIGHBOURS = 5
 FEWEST = 2 * NEIGHBOURS
-ROUNDS = 2
+ROUNDS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Agreement:
 
     ``min_cosine`` is the lowest cosine of a vector with itself, ``min_centred_cosine`` the same after the mean is taken
     off (images of one set are alike, which flatters the first); ``top5_overlap`` the mean share of common neighbours;
-    ``speed_ratio`` how many times faster bf16 was, the best of two rounds each. All None where nothing was compared.
+    ``speed_ratio`` how many times faster bf16 was, measured once, so roughly. None where nothing was compared.
     """
 
     choice: str

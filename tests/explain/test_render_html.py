@@ -164,7 +164,7 @@ def test_what_is_missing_is_said_where_it_would_stand(renderer: HtmlRenderer) ->
     text = renderer.page(made.report)
     assert '<p class="empty">No case of class owl in this base.</p>' in text
     assert "No case predicted cat lies between the query and its nearest rival case." in text
-    assert "No picture of train/cat/n1.jpg: its file is gone, or it was not drawn." in text
+    assert "No picture of train/cat/n1.jpg: its file is gone, and no thumbnail was kept." in text
 
 
 def test_made_up_pictures_are_called_so_in_a_banner(renderer: HtmlRenderer) -> None:

@@ -204,7 +204,7 @@ def test_a_map_that_means_nothing_is_replaced_by_its_reason() -> None:
 def test_a_case_without_a_picture_says_so_on_its_card() -> None:
     card = Made(gone=("n1",)).report.sections[0].cards[0]
     assert (card.picture, card.maps) == (None, ())
-    assert card.missing == "No picture of train/cat/n1.jpg: its file is gone, or it was not drawn."
+    assert card.missing == "No picture of train/cat/n1.jpg: its file is gone, and no thumbnail was kept."
 
 
 def test_a_query_without_a_picture_still_has_a_report() -> None:
