@@ -1,6 +1,12 @@
 """``python -m casebase``."""
 
-from casebase.cli.main import run
+
+def main() -> None:
+    """The command line."""
+    from casebase.cli.main import run
+
+    run()
+
 
 if __name__ == "__main__":
-    run()
+    main()

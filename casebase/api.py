@@ -7,24 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import casebase
 from casebase import clock, overlay, reading, settings, wiring
 from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.errors import CasebaseError, DataError, ImageError, NotFound, UsageError
-from casebase.explain import report as reports
-from casebase.explain import service as explaining
+from casebase.explain import ExplainedNetwork, Wanted, compose
+from casebase.explain import explain as look
 from casebase.explanations import QUERY_ID, Explanation
-from casebase.indexer import IndexSummary, Progress, dry_run, index, open_source, write_set
+from casebase.indexer import IndexSummary, Progress, dry_run, index, lines, open_source, write_set
 from casebase.query import Ask, Networks, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Findings, Stats, plan, repair, stats, verify
 from casebase.wiring import ModelChoice, Scope
-
-if TYPE_CHECKING:
-    from casebase.networks.explained import ExplainedNetwork
 
 __all__ = [
     "Base",
@@ -117,8 +114,6 @@ class Base:
             if callable(progress):
                 summary = index(prepared.source, prepared.plan, self._store, run, progress)
             elif progress:
-                from casebase.indexer.progress import lines
-
                 summary = index(prepared.source, prepared.plan, self._store, run, lines())
             else:
                 summary = index(prepared.source, prepared.plan, self._store, run)
@@ -154,11 +149,11 @@ class Base:
 
         ``saliency=None`` leaves out all maps. Overlays are written to the base's ``reports/`` where it may be written.
         """
-        wanted = explaining.Wanted(saliency, self.settings.seed)
+        wanted = Wanted(saliency, self.settings.seed)
         name, picture = self._picture(image)
         networks, explained = self._loaded(space)
         (retrieval,) = ask([(name, picture)], Ask(k, space, rival), networks, self._store)
-        seen = explaining.explain(
+        seen = look(
             retrieval, picture, explained, networks.classifier.classes, wiring.thumbnails(self._store), wanted,
             self._facts(command), megapixels=self.settings.max_megapixels,
         )  # fmt: skip
@@ -168,7 +163,7 @@ class Base:
         facts = seen.facts
         return replace(
             seen,
-            report=reports.compose(
+            report=compose(
                 seen, base=str(self.settings.base), network=facts["network"], date=facts["date"],
                 provenance=list(facts.items()), synthetic=self._store.setting("synthetic"),
             ),

@@ -39,7 +39,7 @@ class Screen:
 
     def result(self, value: Any) -> None:
         """The JSON result on stdout."""
-        from casebase.explain.render_json import dumps
+        from casebase.explain import dumps
 
         sys.stdout.write(dumps(value) + "\n")
         sys.stdout.flush()
@@ -51,7 +51,7 @@ class Screen:
             yield lambda done, total, skipped: None
             return
         if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-            from casebase.indexer.progress import lines
+            from casebase.indexer import lines
 
             yield lines()
             return

@@ -4,3 +4,9 @@
 what matters · ``service`` puts them together · ``report`` turns the result into sentences · ``render_html`` and
 ``render_json`` write it down.
 """
+
+from casebase.explain.render_json import dumps
+from casebase.explain.report import compose
+from casebase.explain.service import ExplainedNetwork, Wanted, explain
+
+__all__ = ["ExplainedNetwork", "Wanted", "compose", "dumps", "explain"]

@@ -3,8 +3,9 @@
 ``toy`` draws the synthetic birds of the demo and the tests.
 """
 
+from casebase.indexer.progress import lines
 from casebase.indexer.service import IndexSummary, Progress, dry_run, index
 from casebase.indexer.sources import Source, open_source
 from casebase.indexer.toy import write_set
 
-__all__ = ["IndexSummary", "Progress", "Source", "dry_run", "index", "open_source", "write_set"]
+__all__ = ["IndexSummary", "Progress", "Source", "dry_run", "index", "lines", "open_source", "write_set"]
