@@ -84,12 +84,16 @@ def shown(chosen: Settings) -> list[dict[str, Any]]:
         if entry.name == "origin":
             continue
         value = getattr(chosen, entry.name)
-        text = (
-            re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", str(value)) if entry.name.endswith("_url") and value else value
-        )
-        shown_value = str(text) if isinstance(text, Path) else text
+        if entry.name.endswith("_url") and value:
+            value = _masked(str(value))
+        shown_value = str(value) if isinstance(value, Path) else value
         rows.append({"name": entry.name, "value": shown_value, "origin": chosen.origin.get(entry.name, "default")})
     return rows
+
+
+def _masked(url: str) -> str:
+    hidden = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+    return re.sub(r"([?&](?:password|sslpassword|token)=)[^&]*", r"\1***", hidden)
 
 
 def _toml(path: Path) -> Mapping[str, Any]:
