@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from casebase import hashing
 from casebase.cases import Fingerprint, SourceImage
-from casebase.ports import CaseStore, Changes, Entry
+from casebase.ports import CaseStore, Changes, Entry, Reading
+from casebase.reading import Preprocess
 
 CLASSES = ("cat", "dog", "owl")
 
@@ -23,7 +25,7 @@ def entry(name: str, vector: NDArray[np.float32], predicted: int, *, label: str 
     """An entry whose network says ``CLASSES[predicted]`` and whose label is that too, unless told otherwise."""
     softmax = np.full(len(CLASSES), 0.1, np.float32)
     softmax[predicted] = 0.8
-    look = int(over.pop("look", 0)) or int.from_bytes(name.encode().ljust(8, b"*")[:8], "big") * 2654435761 % 2**64
+    look = int(over.pop("look", 0)) or int(hashing.of_bytes(name.encode())[:16], 16)
     values: dict[str, object] = {
         "image": SourceImage(name, Path("/nowhere") / name, name, label or CLASSES[predicted]),
         "source": 1, "file_size": 10, "file_mtime": 20, "width": 8, "height": 8,
@@ -60,3 +62,25 @@ def fill(store: CaseStore, entries: Sequence[Entry], withdrawn: Sequence[str] = 
         store.declare("avgpool", fingerprint(len(next(iter(entries[0].vectors.values()))) if entries else 16), {})
         store.retain(run, entries)
         return store.publish(run, changes(withdrawn))
+
+
+class ColourNetwork:
+    """Embedder and Classifier in one: a picture's features are the red and green of its first pixel.
+
+    It says ``probabilities`` of everything; ``head (C, 2)`` are its class weights, or None.
+    """
+
+    space, batch_size, classes = "avgpool", 2, CLASSES
+    preprocess = Preprocess(None, (4, 4), "nearest", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+    def __init__(self, probabilities: Sequence[float], head: NDArray[np.float32] | None = None) -> None:
+        self.probabilities, self.head = np.array(probabilities, np.float32), head
+        self.fingerprint = fingerprint(2)
+
+    def read(self, views: NDArray[np.uint8]) -> Reading:
+        """Features and the same probabilities for every view."""
+        return Reading(views[:, 0, 0, :2].astype(np.float32), np.tile(self.probabilities, (len(views), 1)))
+
+    def class_weights(self, name: str) -> NDArray[np.float32] | None:
+        """The head's row of a class."""
+        return None if self.head is None else self.head[CLASSES.index(name)]
