@@ -45,6 +45,7 @@ HOMES: Mapping[str, frozenset[str]] = {
     "torchvision": frozenset({"networks"}),
     "open_clip": frozenset({"networks"}),
     "timm": frozenset({"networks"}),
+    "threadpoolctl": frozenset({"networks"}),  # BLAS threads while the linear head is fitted
     "onnxruntime": frozenset({"networks"}),
     "openvino": frozenset({"networks"}),
     "safetensors": frozenset({"networks"}),

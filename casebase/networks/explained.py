@@ -13,41 +13,18 @@ from torch import Tensor, nn
 
 from casebase import hashing
 from casebase.cases import Fingerprint
-from casebase.errors import ModelError, NoTargetLayer, UnknownClass
+from casebase.errors import ModelError, NoTargetLayer
 from casebase.networks import heads
 from casebase.networks.anatomy import Anatomy, dissect
 from casebase.networks.checkpoints import digest
+from casebase.networks.classifier_view import ClassifierView
 from casebase.networks.engine import Engine
 from casebase.networks.loaded import HeadPlan, Loaded, checked_classes
 from casebase.ports import Matrix, Reading, Vector
-from casebase.reading import Preprocess, printable
+from casebase.reading import Preprocess
 
 SPACE = "avgpool"
 DEFAULT_BATCH = 16
-
-
-class ClassifierView:
-    """The ``Classifier`` port over a network's head."""
-
-    def __init__(self, classes: tuple[str, ...], fingerprint: str, weight: Matrix | None) -> None:
-        self._classes, self._fingerprint, self._weight = classes, fingerprint, weight
-        self._index = {name: i for i, name in enumerate(classes)}
-
-    @property
-    def classes(self) -> Sequence[str]:
-        """The class names, in the order of the probabilities."""
-        return self._classes
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hexadecimal digits of backbone, head, class names, preprocessing and precision."""
-        return self._fingerprint
-
-    def class_weights(self, name: str) -> Vector | None:
-        """The head's row ``(D,) float32`` for a class, read-only; None where the head is not one linear layer."""
-        if name not in self._index:
-            raise UnknownClass(f"no class {printable(name)!r} in this network; it has {len(self._classes)} others")
-        return None if self._weight is None else self._weight[self._index[name]]
 
 
 class ExplainedNetwork:

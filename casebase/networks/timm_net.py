@@ -43,7 +43,7 @@ def spatial_layer(name: str, module: nn.Module) -> str | None:
 
 
 def categories(module: nn.Module, outputs: int) -> tuple[str, ...] | None:
-    """Timm's own class names for what its weights were trained on, where there are as many as outputs.
+    """timm's own class names for what its weights were trained on, where there are as many as outputs.
 
     ImageNet's are WordNet's lemmas ("tench, Tinca tinca"), not torchvision's short names.
     """
@@ -64,7 +64,7 @@ def preprocess(module: nn.Module) -> Preprocess:
 
 
 def from_config(config: Mapping[str, Any]) -> Preprocess:
-    """Timm's data config as ``Preprocess``; raises ``ModelError`` for what casebase's reading cannot do exactly."""
+    """timm's data config as ``Preprocess``; raises ``ModelError`` for what casebase's reading cannot do exactly."""
     channels, height, width = (int(v) for v in config["input_size"])
     mode, share = str(config["crop_mode"]), float(config["crop_pct"])
     if channels != 3:
