@@ -137,7 +137,7 @@ def _instead(source: Source) -> str:
 
 def _folder(root: Path) -> Source:
     tops = sorted((e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith(".")), key=os.fsencode)
-    training = [t for t in tops if t.lower() in TRAINING and any(e.is_dir() for e in os.scandir(root / t))]
+    training = [t for t in tops if t.lower() in TRAINING and any(child.is_dir() for child in (root / t).iterdir())]
     listed: list[Listed] = []
     refused: dict[str, str] = {}
     notes: list[str] = []
