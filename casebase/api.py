@@ -53,6 +53,10 @@ class IndexOptions:
     limit: int | None = None
     thumbnails: bool = True
 
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"limit must be at least 1, not {self.limit}")
+
 
 def data_of(chosen: settings.Settings, data: str | Path | None) -> Path:
     """What to index: the folder named, else the ``data`` setting, else ``./data``; else ``DataError``."""
@@ -83,6 +87,7 @@ class Base:
 
     def __init__(self, chosen: settings.Settings, *, create: bool = False, model: ModelChoice | None = None) -> None:
         self.settings = chosen
+        self._create = create
         self._model = model or ModelChoice()
         self._store = wiring.store_for_writing(chosen) if create else wiring.store_for_reading(chosen)
         self._networks: dict[str, tuple[tuple[object, ...], Networks, ExplainedNetwork]] = {}
@@ -104,10 +109,10 @@ class Base:
         errors of loading a network; a bad image is listed in the summary and skipped.
         """
         wanted = options or IndexOptions(model=self._model)
-        if wanted.limit is not None and wanted.limit < 1:
-            raise UsageError(f"limit must be at least 1, not {wanted.limit}")
         source = open_source(data_of(self.settings, data))
         scope = Scope(wanted.split, wanted.limit, wanted.thumbnails)
+        if self._create:  # a first run that failed at once has taken the folder away again
+            self._store = wiring.made_anew(self._store, self.settings)
         with self._store.writing("index") as run:  # locked before the first image, not after hours
             prepared = wiring.prepare(self._store, source, self.settings, wanted.model, scope, wanted.spaces)
             announce(prepared.describe)

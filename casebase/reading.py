@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import stat
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +26,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
 SMALLEST_SIDE = 4
 DEFAULT_MEGAPIXELS = 90.0
+PIXEL_BYTES = 8
+OTHER_BYTES = 16_000_000
+"""A file may hold 8 bytes for each pixel allowed (16-bit RGBA, not compressed) and this much beside them."""
 DECODER = "pillow-box/1"
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
@@ -143,7 +148,7 @@ def read(source: Path | bytes, *, megapixels: float = DEFAULT_MEGAPIXELS) -> Pic
         unreadable, truncated, empty, smaller than 4 pixels, larger than ``megapixels``, or of a kind without a
         faithful conversion (floating-point and Lab pixels, 32-bit integers). The message is a short reason.
     """
-    data = _bytes(source)
+    data = _bytes(source, megapixels)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # size is checked below, as an error; odd EXIF is no reason to speak
@@ -166,21 +171,35 @@ def read(source: Path | bytes, *, megapixels: float = DEFAULT_MEGAPIXELS) -> Pic
     return Picture(image, hashing.of_bytes(data), hashing.of_pixels(image), hashing.of_look(image))
 
 
-def _bytes(source: Path | bytes) -> bytes:
+def _bytes(source: Path | bytes, megapixels: float) -> bytes:
+    most = OTHER_BYTES + int(megapixels * 1e6 * PIXEL_BYTES)
     if isinstance(source, bytes):
         data = source
     else:
         try:
-            data = source.read_bytes()
-        except IsADirectoryError:
-            raise ImageError("a folder, not an image") from None
+            data = _file(source, most)
         except FileNotFoundError:
             raise ImageError("no such file") from None
-        except OSError as error:
-            raise ImageError(f"cannot be read ({error.strerror or type(error).__name__})") from None
+        except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise ImageError(f"cannot be read ({reason or type(error).__name__})") from None
     if not data:
         raise ImageError("empty file (0 bytes)")
+    if len(data) > most:
+        raise ImageError(f"more than {most / 1e6:.0f} MB for at most {megapixels:g} megapixels")
     return data
+
+
+def _file(path: Path, most: int) -> bytes:
+    """At most ``most`` bytes and one of a regular file; opening a pipe or a device would wait for ever."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as opened:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise ImageError("a folder, not an image")
+        if not stat.S_ISREG(mode):
+            raise ImageError("a pipe or a device, not an image file; - reads standard input")
+        return opened.read(most + 1)
 
 
 def _check_size(width: int, height: int, megapixels: float) -> None:

@@ -80,6 +80,11 @@ def store_for_writing(settings: Settings) -> SqlCaseStore:
     return make_store(settings)
 
 
+def made_anew(store: SqlCaseStore, settings: Settings) -> SqlCaseStore:
+    """The same store, or one made again where it is gone."""
+    return store if database.exists(settings.base, settings.sql_url) else make_store(settings)
+
+
 def store_for_reading(settings: Settings) -> SqlCaseStore:
     """The store of an existing case base."""
     return open_store(settings)

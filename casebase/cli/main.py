@@ -99,6 +99,9 @@ def invoke(arguments: Sequence[str]) -> int:
 
 def _unexpected(error: Exception, *, debug: bool) -> int:
     kind = type(error)
+    if kind.__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{error}\n")
+        return exits.USAGE
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # typer's own usage errors
         fail(f"{error.format_message()} Try `casebase --help`.")
         return exits.USAGE

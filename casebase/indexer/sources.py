@@ -27,6 +27,7 @@ MANIFESTS = frozenset({".csv", ".jsonl", ".ndjson"})
 _OTHER_IMAGES = frozenset(
     {".heic", ".heif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".dng", ".cr2", ".nef", ".tga", ".dcm", ".ico", ".pdf"}
 )
+LEADS_BACK = "a link back into the images being indexed; they would be listed twice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,11 @@ class Source:
 def open_source(data: Path) -> Source:
     """List a folder or a manifest. Raises ``DataError`` with what was found instead of images."""
     if data.is_dir():
-        source = _folder(data)
+        try:
+            source = _folder(data)
+        except OSError as error:  # an incomplete list would withdraw the cases that it lacks
+            where = printable(os.fsdecode(error.filename or data))
+            raise DataError(f"{where} cannot be read ({error.strerror}); make it readable, or move it away") from None
     elif data.is_file() and data.suffix.lower() in MANIFESTS:
         source = _manifest(data)
     elif data.is_file():
@@ -131,73 +136,103 @@ def _spaced(name: str) -> str:
 def _instead(source: Source) -> str:
     if source.refused:
         name, reason = next(iter(source.refused.items()))
-        return f"{len(source.refused)} files were refused, the first {printable(name)!r} ({reason})"
+        count = len(source.refused)
+        told = "1 file was refused," if count == 1 else f"{count} files were refused, the first"
+        return f"{told} {printable(name)!r} ({reason})"
     return "images belong into one folder per class, such as photos/cat/1.jpg"
 
 
 def _folder(root: Path) -> Source:
     tops = sorted((e.name for e in os.scandir(root) if e.is_dir() and not e.name.startswith(".")), key=os.fsencode)
     training = [t for t in tops if t.lower() in TRAINING and any(child.is_dir() for child in (root / t).iterdir())]
-    listed: list[Listed] = []
-    refused: dict[str, str] = {}
-    notes: list[str] = []
+    found = _Found(root)
     if training:
         ignored = [t for t in tops if t.lower() not in SPLITS]
         if ignored:
-            notes.append(f"folders beside the splits were not read: {', '.join(map(printable, ignored))}")
+            found.notes.append(f"folders beside the splits were not read: {', '.join(map(printable, ignored))}")
         for split in (t for t in tops if t.lower() in SPLITS):
             for name in sorted((e.name for e in os.scandir(root / split) if e.is_dir()), key=os.fsencode):
-                _class_folder(root, f"{split}/{name}", name, split.lower(), listed, refused, notes)
+                found.announce(f"{split}/{name}", name, split.lower())
     else:
         for name in tops:
-            _class_folder(root, name, name, None, listed, refused, notes)
-        if len(tops) == 1 and listed:
-            notes.append(
-                f"all images lie under one folder, so there is one class, {printable(tops[0])!r}; "
-                f"index {printable(tops[0])}/ itself, or a manifest, if its subfolders are the classes"
-            )
+            found.announce(name, name, None)
+    for below in found.announced:
+        found.read(below)
+    if not training and len(tops) == 1 and found.listed:
+        found.notes.append(
+            f"all images lie under one folder, so there is one class, {printable(tops[0])!r}; "
+            f"index {printable(tops[0])}/ itself, or a manifest, if its subfolders are the classes"
+        )
     loose = [e.name for e in os.scandir(root) if e.is_file() and Path(e.name).suffix.lower() in SUFFIXES]
-    refused.update(dict.fromkeys(loose, "not in a class folder"))
-    listed.sort(key=lambda image: os.fsencode(image.relative))
-    return Source(root, listed, refused, notes)
+    found.refused.update(dict.fromkeys(loose, "not in a class folder"))
+    found.listed.sort(key=lambda image: os.fsencode(image.relative))
+    return Source(root, found.listed, found.refused, found.notes)
 
 
-def _class_folder(
-    root: Path, below: str, label: str, split: str | None,
-    listed: list[Listed], refused: dict[str, str], notes: list[str],
-) -> None:  # fmt: skip
-    if label.startswith("."):
-        return
-    try:
-        label.encode("utf-8")
-    except UnicodeEncodeError:
-        refused[below] = "the folder's name is not UTF-8, so it cannot be a class name"
-        return
-    before = len(listed)
-    for relative in _files(root, below):
-        suffix = Path(relative).suffix.lower()
-        if suffix in SUFFIXES:
-            listed.append(Listed(relative, label, split))
-        elif suffix in _OTHER_IMAGES:
-            refused[relative] = f"format {suffix} is not read; convert it to JPEG or PNG"
-    if len(listed) == before:
-        notes.append(f"the class folder {printable(below)!r} holds no image")
+@dataclass(eq=False)
+class _Found:
+    """What a walk over class folders has found so far; ``announced`` maps each folder to label, split, real place."""
+
+    root: Path
+    listed: list[Listed] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    announced: dict[str, tuple[str, str | None, Path]] = field(default_factory=dict)
+
+    def announce(self, below: str, label: str, split: str | None) -> None:
+        """A class folder that is to be read; all are known before the first, so that links back are recognised."""
+        if label.startswith("."):
+            return
+        try:
+            label.encode("utf-8")
+        except UnicodeEncodeError:
+            self.refused[below] = "the folder's name is not UTF-8, so it cannot be a class name"
+            return
+        self.announced[below] = (label, split, Path(os.path.realpath(self.root / below)))
+
+    def read(self, below: str) -> None:
+        """List one class folder."""
+        label, split, _ = self.announced[below]
+        if (self.root / below).is_symlink() and self._leads_back(self.root / below, below):
+            self.refused[below] = LEADS_BACK
+            return
+        before = len(self.listed)
+        for relative in self._files(below):
+            suffix = Path(relative).suffix.lower()
+            if suffix in SUFFIXES:
+                self.listed.append(Listed(relative, label, split))
+            elif suffix in _OTHER_IMAGES:
+                self.refused[relative] = f"format {suffix} is not read; convert it to JPEG or PNG"
+        if len(self.listed) == before:
+            self.notes.append(f"the class folder {printable(below)!r} holds no image")
+
+    def _files(self, below: str) -> Iterator[str]:
+        """Files under a folder as POSIX paths relative to root; links are followed, but not back into the set."""
+        seen: set[tuple[int, int]] = set()
+        for folder, names, files in os.walk(self.root / below, followlinks=True, onerror=_passed_on):
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in seen:
+                names.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            inside = os.path.relpath(folder, self.root).replace(os.sep, "/")
+            visible = [n for n in names if not n.startswith(".")]
+            back = {n for n in visible if Path(folder, n).is_symlink() and self._leads_back(Path(folder, n), None)}
+            self.refused.update(dict.fromkeys((f"{inside}/{n}" for n in back), LEADS_BACK))
+            names[:] = [n for n in visible if n not in back]
+            for name in files:
+                if not name.startswith("."):
+                    yield f"{inside}/{name}"
+
+    def _leads_back(self, link: Path, itself: str | None) -> bool:
+        """Whether a linked folder is, holds, or lies in a class folder: its images would get a second label."""
+        target = Path(os.path.realpath(link))
+        homes = [home for below, (_, _, home) in self.announced.items() if below != itself]
+        return any(target == home or target in home.parents or home in target.parents for home in homes)
 
 
-def _files(root: Path, below: str) -> Iterator[str]:
-    """Files under a folder as POSIX paths relative to root; links are followed, loops are not."""
-    seen: set[tuple[int, int]] = set()
-    for folder, names, found in os.walk(root / below, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            names.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        names[:] = [n for n in names if not n.startswith(".")]
-        inside = os.path.relpath(folder, root)
-        for name in found:
-            if not name.startswith("."):
-                yield f"{inside}/{name}".replace(os.sep, "/")
+def _passed_on(error: OSError) -> None:
+    raise error
 
 
 def _manifest(path: Path) -> Source:

@@ -15,9 +15,9 @@ from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 from casebase import clock
 from casebase.cases import Fingerprint, Status
 from casebase.distance import unit
-from casebase.errors import FingerprintMismatch
+from casebase.errors import FingerprintMismatch, StorageFailed
 from casebase.ports import Changes, Entry, Known, Stored
-from casebase.storage import derived, lock, pictures, publishing, rows
+from casebase.storage import database, derived, lock, pictures, publishing, rows, skeleton
 from casebase.storage.joined import SqlCaseBase
 from casebase.storage.schema import cases, probabilities, runs, skipped, sources, spaces, vectors
 from casebase.storage.translate import file_errors, sql_errors
@@ -28,14 +28,34 @@ class SqlCaseStore(SqlCaseBase):
 
     @contextmanager
     def writing(self, command: str) -> Iterator[int]:
-        """Hold the writer lock and record a run; its number is what ``retain`` and ``publish`` take."""
+        """Hold the writer lock and record a run; its number is what ``retain`` and ``publish`` take.
+
+        A first run that fails before anything is stored takes the folder it made away again.
+        """
         with lock.writer(self.folder, command):
+            if self.engine.dialect.name == "sqlite" and not (self.folder / database.FILE).exists():
+                raise StorageFailed(f"{self.folder} was removed in the meantime; run again")
             with self._begin() as connection:
                 if rows.setting(connection, "id") is None:
                     rows.put_setting(connection, "id", secrets.token_hex(8))
                 result = connection.execute(insert(runs).values(command=command, started=clock.now()))
                 number = int(result.inserted_primary_key[0])  # type: ignore[index]  # an INSERT has one
-            yield number
+            try:
+                yield number
+            except BaseException:
+                if self.engine.dialect.name == "sqlite" and self._nothing_stored():
+                    self.close()
+                    skeleton.remove(self.folder)
+                raise
+
+    def _nothing_stored(self) -> bool:
+        """Whether no run has got as far as a network; False where that cannot be told."""
+        try:
+            with self.engine.connect() as connection:
+                known = connection.execute(select(sources.c.number).limit(1)).first() is not None
+            return not known and not any((self.folder / "models").iterdir())
+        except Exception:  # a damaged or full disk: the reason of the failure itself is what counts
+            return False
 
     def remember(self, name: str, value: Any) -> None:
         """Store a setting."""
