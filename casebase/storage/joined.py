@@ -124,7 +124,7 @@ class SqlCaseBase:
         with self._lock:
             index = self._exact(space)
             query = check_query(vector, index.rows.shape[1])
-            inside = None if within is None else (within.centre, within.radius)
+            inside = None if within is None else (check_query(within.centre, len(query)), within.radius)
             exact = index.search(query, k, where.predicted, inside, weights)
             served, recall, warning = "exact", 1.0, None
             if where.predicted is None and within is None and weights is None:

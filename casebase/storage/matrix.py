@@ -138,20 +138,16 @@ class ExactIndex:
         ``inside`` keeps only rows strictly nearer to a second vector than a radius. ``query`` is (D,) of any length.
         """
         slices = [self.slices[c] for c in classes if c in self.slices] if classes is not None else [slice(0, len(self))]
-        scores = self._scores(query, weights)
         positions = np.concatenate([np.arange(s.start, s.stop) for s in slices] or [np.empty(0, np.int64)])
-        if inside is not None:
-            near = self._scores_once(inside[0], weights)[positions]
-            positions = positions[near > 1.0 - inside[1] - SLACK]
-            if len(positions):
-                exact = self._exact(positions, inside[0], weights)
-                positions = positions[exact < inside[1]]
         if not len(positions):
             return []
-        chosen = scores[positions]
+        near = self._similar(query, weights, slices)
+        if inside is not None:
+            held = self._inside(positions, self._similar(inside[0], weights, slices), *inside, weights)
+            positions, near = positions[held], near[held]
         if k < len(positions):
-            kth = np.partition(chosen, len(chosen) - k)[len(chosen) - k]
-            positions = positions[chosen >= kth - SLACK]
+            kth = np.partition(near, len(near) - k)[len(near) - k]
+            positions = positions[near >= kth - SLACK]
         distances = self._exact(positions, query, weights)
         ranked = sorted(zip(distances.tolist(), self.ids[positions].tolist(), strict=True))[:k]
         return [(name.decode(), distance) for distance, name in ranked]
@@ -160,23 +156,42 @@ class ExactIndex:
         rows = np.asarray(self.rows[positions])
         return cosine(rows, query) if weights is None else weighted_cosine(rows, query, weights)
 
-    def _scores(self, query: Vector, weights: Vector | None) -> NDArray[np.float32]:
-        """Similarities of every row to the query; remembered, since one answer asks for several lists of it."""
-        key = (query.tobytes(), b"" if weights is None else weights.tobytes())
-        if self._last is None or self._last[:2] != key:
-            self._last = (*key, self._scores_once(query, weights))
-        return self._last[2]
+    def _inside(
+        self, positions: NDArray[np.int64], similar: NDArray[np.float32], centre: Vector, radius: float,
+        weights: Vector | None,
+    ) -> NDArray[np.bool_]:  # fmt: skip
+        """Which rows are strictly nearer to ``centre`` than ``radius``; those at the edge are looked at exactly."""
+        held: NDArray[np.bool_] = similar > 1.0 - radius + SLACK
+        edge = np.flatnonzero(~held & (similar > 1.0 - radius - SLACK))
+        if len(edge):
+            held[edge] = self._exact(positions[edge], centre, weights) < radius
+        return held
 
-    def _scores_once(self, query: Vector, weights: Vector | None) -> NDArray[np.float32]:
+    def _similar(self, query: Vector, weights: Vector | None, slices: Sequence[slice]) -> NDArray[np.float32]:
+        """Similarities to the query in the rows of ``slices``, one after the other.
+
+        Those of all rows are remembered, since one answer asks for several lists of them; another query's slices are
+        read alone and do not push them out.
+        """
+        key = (query.tobytes(), b"" if weights is None else weights.tobytes())
+        if self._last is not None and self._last[:2] == key:
+            return np.concatenate([self._last[2][part] for part in slices])
+        if sum(part.stop - part.start for part in slices) < len(self):
+            return np.concatenate([self._scores(query, weights, part) for part in slices])
+        self._last = (*key, self._scores(query, weights, slice(0, len(self))))
+        return np.concatenate([self._last[2][part] for part in slices])
+
+    def _scores(self, query: Vector, weights: Vector | None, part: slice) -> NDArray[np.float32]:
+        rows = self.rows[part]
         if weights is None:
             direction = query / np.float32(max(float(np.linalg.norm(query)), 1e-30))
-            return np.asarray(self.rows @ direction.astype(np.float32))
+            return np.asarray(rows @ direction.astype(np.float32))
         squared = weights.astype(np.float32) ** 2
         weighted = query.astype(np.float32) * squared
         length = np.float32(np.linalg.norm(query * weights))
-        out = np.empty(len(self), dtype=np.float32)
-        for start in range(0, len(self), BLOCK):
-            block = np.asarray(self.rows[start : start + BLOCK])
+        out = np.empty(len(rows), dtype=np.float32)
+        for start in range(0, len(rows), BLOCK):
+            block = np.asarray(rows[start : start + BLOCK])
             norms = np.sqrt(np.square(block) @ squared) * length
             out[start : start + BLOCK] = np.divide(block @ weighted, norms, out=np.zeros_like(norms), where=norms > 0)
         return out
