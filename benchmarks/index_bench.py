@@ -18,7 +18,17 @@ from benchmarks.options import Options, tell
 from benchmarks.photographs import Photographs, gather
 from benchmarks.results import Section
 from benchmarks.timing import (
-    Bar, Check, Contender, Laps, Row, limits, ratios, rates, rounds, spread, stopwatch,
+    Bar,
+    Check,
+    Contender,
+    Laps,
+    Row,
+    limits,
+    rates,
+    ratios,
+    rounds,
+    spread,
+    stopwatch,
 )  # fmt: skip
 from casebase import api, reading, settings, wiring
 from casebase.indexer import index, open_source

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 from importlib import metadata
@@ -24,7 +24,7 @@ def describe() -> dict[str, str]:
 
     versions = [f"{name} {_version(name)}" for name in PACKAGES]
     return {
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "CPU": model,
         "cores": str(cores()),
         "flags": ", ".join(f"{name} {'yes' if name in flags else 'no'}" for name in FLAGS) if flags else "unknown",

@@ -50,7 +50,7 @@ class Script:
         model = resnet18(weights=None)
         state: dict[str, Any] = torch.load(weights, weights_only=True, map_location="cpu")
         model.load_state_dict({name: value.float() for name, value in state.items()})
-        model.fc = nn.Identity()  # type: ignore[assignment]
+        model.fc = nn.Identity()
         self._model = model.eval()
         self._files = files
 

@@ -112,7 +112,7 @@ def limits(decode: Sequence[float], forward: Sequence[float]) -> list[float]:
 def percentile(values: Sequence[float], share: float) -> float:
     """The nearest-rank percentile, ``share`` in (0, 1]: an observed value, never one in between."""
     ranked = sorted(values)
-    return ranked[max(0, -(-int(round(share * 1000)) * len(ranked) // 1000) - 1)]
+    return ranked[max(0, -(-round(share * 1000) * len(ranked) // 1000) - 1)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,18 @@ import pytest
 
 from benchmarks.results import Section, render
 from benchmarks.timing import (
-    Bar, Check, Contender, Lap, Row, limits, percentile, rates, ratios, rounds, spread, stopwatch,
+    Bar,
+    Check,
+    Contender,
+    Lap,
+    Row,
+    limits,
+    percentile,
+    rates,
+    ratios,
+    rounds,
+    spread,
+    stopwatch,
 )  # fmt: skip
 
 
