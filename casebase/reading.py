@@ -193,12 +193,12 @@ def _bytes(source: Path | bytes, megapixels: float) -> bytes:
 def _file(path: Path, most: int) -> bytes:
     """At most ``most`` bytes and one of a regular file; opening a pipe or a device would wait for ever."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(handle)
+        what = "a folder, not an image" if stat.S_ISDIR(mode) else "a pipe or a device, not an image file"
+        raise ImageError(what)
     with os.fdopen(handle, "rb") as opened:
-        mode = os.fstat(handle).st_mode
-        if stat.S_ISDIR(mode):
-            raise ImageError("a folder, not an image")
-        if not stat.S_ISREG(mode):
-            raise ImageError("a pipe or a device, not an image file; - reads standard input")
         return opened.read(most + 1)
 
 

@@ -12,7 +12,7 @@ from casebase.storage.lock import HOLDER, NAME
 from casebase.storage.translate import file_errors
 
 _FOLDERS = ("chroma", "matrix", "models", "thumbnails", "reports")
-_TEMPLATE = """\
+TEMPLATE = """\
 # Settings of this case base. Flags and CASEBASE_* variables win over this file.
 # data = "../photos"            # what `casebase index` reads when no folder is named
 # device = "auto"               # auto, cpu, cuda, mps
@@ -28,7 +28,7 @@ def make(folder: Path) -> None:
         for name in _FOLDERS:
             (folder / name).mkdir(parents=True, exist_ok=True)
         if not (folder / FILE_NAME).exists():
-            files.write(folder / FILE_NAME, _TEMPLATE.encode())
+            files.write(folder / FILE_NAME, TEMPLATE.encode())
 
 
 def remove(folder: Path) -> None:
@@ -37,7 +37,7 @@ def remove(folder: Path) -> None:
         for name in (FILE, f"{FILE}-wal", f"{FILE}-shm", HOLDER, NAME):
             (folder / name).unlink(missing_ok=True)
         settings = folder / FILE_NAME
-        if settings.read_text(encoding="utf-8") == _TEMPLATE:
+        if settings.read_text(encoding="utf-8") == TEMPLATE:
             settings.unlink()
     for path in (*(folder / name for name in _FOLDERS), folder):
         with contextlib.suppress(OSError):

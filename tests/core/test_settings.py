@@ -144,11 +144,11 @@ def test_a_password_is_never_shown(places: tuple[Path, dict[str, str]], url: str
 
 
 def test_the_file_a_new_base_gets_sets_nothing_and_names_real_keys(places: tuple[Path, dict[str, str]]) -> None:
-    from casebase.storage.opening import _TEMPLATE
+    from casebase.storage.skeleton import TEMPLATE
 
     base, env = places
-    (base / "casebase.toml").write_text(_TEMPLATE)
+    (base / "casebase.toml").write_text(TEMPLATE)
     assert settings.load(base, None, env) == Settings(base=base, origin={"base": "flag"})
-    lines = [line.removeprefix("# ") for line in _TEMPLATE.splitlines() if " = " in line]
+    lines = [line.removeprefix("# ") for line in TEMPLATE.splitlines() if " = " in line]
     (base / "casebase.toml").write_text("\n".join(lines))
     assert set(settings.load(base, None, env).origin) > {"data", "device"}
