@@ -196,7 +196,11 @@ def _file(path: Path, most: int) -> bytes:
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
-        what = "a folder, not an image" if stat.S_ISDIR(mode) else "a pipe or a device, not an image file"
+        what = (
+            "a folder, not an image"
+            if stat.S_ISDIR(mode)
+            else "a pipe or a device, not an image file; - reads standard input"
+        )
         raise ImageError(what)
     with os.fdopen(handle, "rb") as opened:
         return opened.read(most + 1)
