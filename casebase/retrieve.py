@@ -19,8 +19,12 @@ from casebase.ports import Ball, CaseBase, Hit, Where
 
 SAME_LOOK_BITS = 6
 """Look hashes this close may be one photograph …"""
-SAME_LOOK_DISTANCE = 0.05
-"""… and are, if the embeddings are this close too (1 - cosine)."""
+SAME_LOOK_DISTANCE = 0.12
+"""… and are, if the embeddings are this close too (1 - cosine).
+
+Measured with ResNet-18 features: 50 photographs saved again as JPEG of quality 30 lie 0 to 4 bits and 0.02 to 0.10 from
+themselves; among 1.5 million pairs of other photographs one pair came as close, two pictures of one scene. Crops move
+the hash further and are not found this way."""
 
 
 @dataclass(frozen=True, slots=True)
