@@ -120,7 +120,7 @@ def against_chroma(store: SqlCaseStore, world: World, oracle: Oracle, queries: i
 
         order = ((exact, searched), (ne, walked))
         for laps, call in order if number % 2 == 0 else reversed(order):
-            laps.append(timed(call))  # type: ignore[arg-type]
+            laps.append(timed(call))
         if number >= 2:
             truth = oracle.distances(vector)[oracle.called != own]
             right.append(recall(held["exact"], truth))
