@@ -59,8 +59,8 @@ def run(options: Options) -> Section:
     about = (
         f"Made-up JPEGs of {SIZE[0]}x{SIZE[1]}, an untrained ten-layer network, N = {few} and 4 N = {many}; each run "
         f"is a fresh process whose resident size is sampled every 2 ms. 'Embedding' lasts from the first batch to the "
-        f"last stored transaction; what follows (head, matrix, Chroma, audit) is 'publishing', where Chroma holds its graph "
-        f"in memory by design. For comparison: a decoded image has {decoded:.0f} KiB, its view "
+        f"last stored transaction; what follows (head, matrix, Chroma, audit) is 'publishing', where Chroma holds its "
+        f"graph in memory by design. For comparison: a decoded image has {decoded:.0f} KiB, its view "
         f"{SIDE * SIDE * 3 / 1024:.0f} KiB, its vector {DIM * 4 / 1024:.0f} KiB."
     )
     return Section("(d) Memory of `index`", about, judged(laps, few, many))

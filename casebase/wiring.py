@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -475,8 +475,9 @@ def _in_precision(
     views = _views(source, listed, network, settings)
     if views is None:
         return network, {"precision": "fp32"}
-    choice, agreement = precision.choose(network, lambda: network.with_precision("bf16"), views, device=network.device)
-    return network.with_precision(choice), {"precision": choice, **agreement}
+    in_bf16 = cache(lambda: network.with_precision("bf16"))
+    choice, agreement = precision.choose(network, in_bf16, views, device=network.device)
+    return in_bf16() if choice == "bf16" else network, {"precision": choice, **agreement}
 
 
 def _views(
