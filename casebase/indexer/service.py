@@ -297,11 +297,14 @@ def _read(tasks: Sequence[_Task], plan: Plan) -> list[tuple[_Task, Entry | Relab
             pictures[place] = picture
     vectors: dict[int, dict[str, np.ndarray]] = {place: {} for place in pictures}
     softmax: dict[int, np.ndarray] = {}
+    shown: dict[int, np.ndarray] = {}
     for embedder in plan.embedders:
         wanted = [place for place in pictures if embedder.space in tasks[place].spaces]
         if not wanted:
             continue
         views = np.stack([embedder.preprocess.pixels(pictures[place].image) for place in wanted])
+        if embedder is plan.embedders[0]:
+            shown = dict(zip(wanted, views, strict=True))
         read = embedder.read(views)
         good: np.ndarray = np.isfinite(read.features).all(axis=1) & (read.features != 0).any(axis=1)
         for row, place in enumerate(wanted):
@@ -315,9 +318,17 @@ def _read(tasks: Sequence[_Task], plan: Plan) -> list[tuple[_Task, Entry | Relab
         if place in outcomes:
             continue
         outcomes[place] = _entry(tasks[place], picture, vectors[place], softmax.get(place))
-        if plan.thumbnail is not None:
-            plan.thumbnail(picture.pixel_hash, plan.embedders[0].preprocess.crop_of(picture.image))
+        _keep_thumbnail(plan, picture, shown.get(place))
     return [(task, outcomes[place]) for place, task in enumerate(tasks)]
+
+
+def _keep_thumbnail(plan: Plan, picture: reading.Picture, view: np.ndarray | None) -> None:
+    """Keep what the first embedder was shown; where it was shown nothing, its view is made for this."""
+    if plan.thumbnail is None:
+        return
+    if view is None:
+        view = plan.embedders[0].preprocess.pixels(picture.image)
+    plan.thumbnail(picture.pixel_hash, Image.fromarray(view))
 
 
 def _lacking(task: _Task, plan: Plan) -> bool:
