@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from casebase.cases import Fingerprint
@@ -115,7 +116,7 @@ def save(network: Saveable, folder: Path, metadata: Mapping[str, Any] | None = N
             _synced(draft / name)
         draft.chmod(0o755)
         _exchange(draft, folder)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise ModelError(f"the model folder {_shown(folder)} cannot be written ({error})") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -17,17 +18,24 @@ from casebase.storage.translate import file_errors, sql_errors
 
 FILE = "cases.db"
 BUSY_MS = 15_000
+SHARED_BYTES = 65_536
 _NETWORK_DISKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "lustre", "ceph"}
 
 
 def writable(folder: Path) -> bool:
-    """Whether files can be made in this folder: tried, since permission bits do not tell (root, read-only mounts)."""
+    """Whether files can be made and filled in this folder.
+
+    Tried, since permission bits do not tell (root, read-only mounts), and with as much as SQLite needs beside the
+    database before it reads: on a full disk questions are answered as from a read-only one.
+    """
     probe = folder / f".writable-{os.getpid()}"
     try:
-        probe.touch()
-        probe.unlink()
+        probe.write_bytes(bytes(SHARED_BYTES))
     except OSError:
         return False
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
     return True
 
 
