@@ -118,10 +118,13 @@ def stamp_for(base: SqlCaseBase, view: View) -> chroma.Stamp:
     return chroma.Stamp(owner, view.generation, view.digest, dict.fromkeys(view.fingerprints, total), {})
 
 
-def open_chroma(base: SqlCaseBase, view: View) -> chroma.ChromaIndex:
-    """Open the index of the view's generation; ``StorageFailed`` where it is missing, damaged or of another base."""
+def open_chroma(base: SqlCaseBase, view: View, folder: Path | None = None) -> chroma.ChromaIndex:
+    """Open the index of the view's generation; ``StorageFailed`` where it is missing, damaged or of another base.
+
+    ``folder`` is a copy of the base's ``chroma/``, for where that cannot be written: Chroma opens nothing else.
+    """
     wanted = stamp_for(base, view)
-    folder = base.folder / "chroma"
+    folder = folder or base.folder / "chroma"
     found = chroma.Stamp.read(folder / f"{wanted.name}.json")
     if found is None:
         raise StorageFailed("the Chroma index is missing, or behind the database")

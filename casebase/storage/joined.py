@@ -252,6 +252,9 @@ class SqlCaseBase:
         view = self._current()
         if view.chroma is not None or view.chroma_problem is not None:
             return view.chroma
+        if self.readonly and self.chroma_url is None:
+            view.chroma_problem = "it works in no read-only folder"
+            return None
         try:
             view.chroma = derived.open_chroma(self, view)
         except StorageFailed as problem:

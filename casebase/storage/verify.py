@@ -5,9 +5,13 @@ Findings say what is wrong and whether ``repair`` mends it. Nothing here touches
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -209,14 +213,13 @@ def _derived(store: SqlCaseStore, view: View, notes: _Notes, *, deep: bool) -> N
                 raise StorageFailed(f"the exact index of {space!r} has {len(index)} rows")
         except StorageFailed as error:
             notes.add(str(error).removesuffix("; run `casebase repair`"), repairable=True)
+    stamp = derived.stamp_for(store, view)
     try:
-        opened = derived.open_chroma(store, view)
-        opened.close()
-        if store.chroma_url is None:
-            stamp = derived.stamp_for(store, view)
-            problem = chroma.probe(store.folder / "chroma" / stamp.name, stamp)
-            if problem is not None:
-                raise StorageFailed(f"the Chroma index does not work: {problem}")
+        with _chroma_folder(store) as folder:
+            derived.open_chroma(store, view, folder).close()
+            problem = None if store.chroma_url is not None else chroma.probe(folder / stamp.name, stamp)
+        if problem is not None:
+            raise StorageFailed(f"the Chroma index does not work: {problem}")
     except StorageFailed as error:
         notes.add(str(error), repairable=True)
         return
@@ -227,6 +230,25 @@ def _derived(store: SqlCaseStore, view: View, notes: _Notes, *, deep: bool) -> N
             bound = 0.99 if row["list"] == "nearest" else 1.0
             if row["served"] and row["recall"] < bound:
                 notes.add(f"recall@{K} of {row['list']} in {row['space']!r} is {row['recall']:.3f}", repairable=True)
+
+
+@contextmanager
+def _chroma_folder(store: SqlCaseStore) -> Iterator[Path]:
+    """Where Chroma's files can be opened: a copy of them if the base is read-only."""
+    place = store.folder / "chroma"
+    if not store.readonly or store.chroma_url is not None:
+        yield place
+        return
+    with tempfile.TemporaryDirectory(prefix="casebase-") as scratch, file_errors(place):
+        copy = Path(scratch) / "chroma"
+        for source in sorted(place.rglob("*")):  # without their permissions
+            target = copy / source.relative_to(place)
+            if source.is_dir():
+                target.mkdir(parents=True)
+            else:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+        yield copy
 
 
 def recall_table(store: SqlCaseStore, view: View, space: str, asked: int = ASKED) -> list[dict[str, Any]]:

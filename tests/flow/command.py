@@ -55,6 +55,7 @@ class Outcome:
 def environment(**over: str) -> dict[str, str]:
     """The environment of a child: this repository's casebase, no settings of whoever runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CASEBASE_")}
+    kept["OMP_NUM_THREADS"] = "1"  # the networks are tiny, and threads that wait for one another slow a busy machine
     return {**kept, "PYTHONPATH": str(REPOSITORY), "XDG_CONFIG_HOME": "/nonexistent", "HF_HUB_OFFLINE": "1", **over}
 
 

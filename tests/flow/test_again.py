@@ -1,10 +1,11 @@
-"""Indexing again: only what is new or changed is embedded, what is gone is withdrawn, and another network is refused."""
+"""Indexing again: only what is new or changed is embedded, what is gone is withdrawn, another network is refused."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,8 @@ def counts(done: dict[str, object]) -> tuple[object, ...]:
 def own(tmp_path: Path, photos: Path, shared_base: Path, call: Call) -> Path:
     """A base of the pictures in ``photos``, which may be changed."""
     base = Path(shutil.copytree(shared_base, tmp_path / "own"))
-    import sqlite3
-
     connection = sqlite3.connect(base / "cases.db")
-    connection.execute("UPDATE sources SET absolute = ?, relative = '../photos'", (str(photos),))
+    connection.execute("UPDATE sources SET absolute = ?, relative = ?", (os.fsencode(photos), b"../photos"))
     connection.commit()
     connection.close()
     return base
@@ -87,7 +86,9 @@ def test_a_changed_split_moves_images_out_of_the_answers_without_embedding(
     done = call("index", manifest, "--base", base, "--json").expect(0).json
     assert counts(done) == (0, 0, 20, 0)
     assert (done["cases"], done["held_out"]) == (16, 4)
-    asked = call("query", photos / "cat/0009.png", "--base", base, "--k", "50", "--json", "--no-overlays").expect(0).json
+    asked = (
+        call("query", photos / "cat/0009.png", "--base", base, "--k", "50", "--json", "--no-overlays").expect(0).json
+    )
     assert len(asked["nearest"]) == 16
     assert asked["query"]["held_out"]
     call("verify", "--deep", "--base", base).expect(0)

@@ -1,8 +1,9 @@
-"""Damage to what can be rebuilt changes no answer; damage to the truth is said. ``verify`` tells both, ``repair`` mends."""
+"""Damage to what can be rebuilt changes no answer; damage to the truth is said. ``verify`` tells both."""
 
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,28 +76,34 @@ MATRIX: dict[str, Callable[[Path], None]] = {
 }
 SILENT = {"its database's bits"}
 """Bits that may lie where nothing is stored."""
+ALWAYS = {
+    "no folder", "the graph cut", "the graph's bits", "its database", "no stamp", "the stamp",
+    "no matrix", "the vectors cut", "the keys", "the yardstick's bits",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("damage", [*CHROMA, *MATRIX])
+@pytest.fixture(scope="module")
+def undamaged(many_base: Path, stranger: Path) -> dict[str, list[tuple[str, float]]]:
+    """The answer before anything is damaged."""
+    return lists(run("query", stranger, "--json", "--no-overlays", "--base", many_base).expect(0).json)
+
+
+@pytest.mark.parametrize(
+    "damage", [pytest.param(n, marks=() if n in ALWAYS else pytest.mark.slow) for n in (*CHROMA, *MATRIX)]
+)
 def test_damage_to_what_is_derived_is_found_and_changes_no_answer(
-    many_base: Path, many: Path, stranger: Path, call: Call, damage: str
+    undamaged: dict[str, list[tuple[str, float]]], many: Path, stranger: Path, call: Call, damage: str
 ) -> None:
-    hurt = {**CHROMA, **MATRIX}[damage]
-    ask = ("query", stranger, "--json", "--no-overlays", "--base")
-    before = lists(call(*ask, many_base).expect(0).json)
-    hurt(many)
+    {**CHROMA, **MATRIX}[damage](many)
+    ask = ("query", stranger, "--json", "--no-overlays", "--base", many)
     found = call("verify", "--base", many, "--json")
     if damage not in SILENT:
         findings = found.expect(4).json["findings"]
         assert all(finding["repairable"] for finding in findings), findings
-    answered = call(*ask, many).expect(0).json
-    assert lists(answered) == before
-    healed = call("verify", "--base", many).code
-    assert healed in (0, 4)
-    call("repair", "--yes", "--base", many, "--json").expect(0)
-    assert call("verify", "--deep", "--base", many, "--json").expect(0).json["findings"] == []
-    after = call(*ask, many).expect(0).json
-    assert lists(after) == before
+    assert lists(call(*ask).expect(0).json) == undamaged
+    assert call("repair", "--yes", "--base", many, "--json").expect(0).json["sound"]
+    after = call(*ask).expect(0).json
+    assert lists(after) == undamaged
     assert after["search"]["lists"]["nearest"]["index"] == "chroma"
 
 
@@ -129,8 +136,6 @@ TRUTH: dict[str, Callable[[Path], None]] = {
 
 
 def _other(path: Path) -> None:
-    import sqlite3
-
     path.unlink()
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE cases (name TEXT)")
@@ -139,9 +144,7 @@ def _other(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", TRUTH)
-def test_a_damaged_database_is_said_and_never_written_over(
-    base: Path, stranger: Path, call: Call, damage: str
-) -> None:
+def test_a_damaged_database_is_said_and_never_written_over(base: Path, stranger: Path, call: Call, damage: str) -> None:
     TRUTH[damage](base)
     hurt = (base / "cases.db").read_bytes()
     call("query", stranger, "--base", base, "--json").expect(1)
