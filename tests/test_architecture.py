@@ -70,9 +70,9 @@ HOMES: Mapping[str, frozenset[str]] = {
 }
 # (module, function, library): where a library may be named away from home, and why
 AWAY: Mapping[tuple[str, str, str], str] = {
-    ("casebase.wiring", "one_thread_each", "torch"): "the indexer runs its workers with it and must not know torch",
-    ("casebase.wiring", "environment", "torch"): "`doctor` tells whether torch and torchvision fit together",
-    ("casebase.wiring", "environment", "torchvision"): "the same",
+    ("casebase.wiring.machine", "one_thread_each", "torch"): "the indexer runs workers with it and knows no torch",
+    ("casebase.wiring.machine", "environment", "torch"): "`doctor` tells whether torch and torchvision fit together",
+    ("casebase.wiring.machine", "environment", "torchvision"): "the same",
 }
 BY_STRING = frozenset({"casebase.wiring", "casebase.networks.backbones"})
 HEAVY = (

@@ -1,0 +1,44 @@
+"""Settings in, ready objects out: the one place where concrete classes meet.
+
+``stores`` opens the store · ``asking`` loads the networks of a finished base · ``choices`` decides which network a new
+one is made with, ``indexing`` plans its run · ``machine`` tells what there is to compute on · ``demo`` trains the
+demo's network.
+"""
+
+from casebase.wiring.asking import networks_of
+from casebase.wiring.choices import ModelChoice
+from casebase.wiring.demo import examples, fetch_pets, train_birds
+from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
+from casebase.wiring.machine import environment, one_thread_each, workers
+from casebase.wiring.stores import (
+    made_anew,
+    renderer,
+    save_picture,
+    store_for_looking,
+    store_for_reading,
+    store_for_writing,
+    thumbnails,
+)
+
+__all__ = [
+    "ModelChoice",
+    "Prepared",
+    "Scope",
+    "dry_plan",
+    "environment",
+    "examples",
+    "fetch_pets",
+    "made_anew",
+    "networks_of",
+    "one_thread_each",
+    "prepare",
+    "renderer",
+    "save_picture",
+    "store_for_looking",
+    "store_for_reading",
+    "store_for_writing",
+    "thumbnails",
+    "tidy",
+    "train_birds",
+    "workers",
+]

@@ -1,0 +1,66 @@
+"""The store of a case base: opened, made, or only looked at; and the small files beside it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import fromarray
+
+from casebase.explain.render_html import HtmlRenderer
+from casebase.explanations import Pixels
+from casebase.ports import CaseStore, Renderer
+from casebase.settings import Settings
+from casebase.storage import database, files, pictures
+from casebase.storage.memory import MemoryCaseStore
+from casebase.storage.opening import make_store, open_store
+from casebase.storage.writing import SqlCaseStore
+
+
+def store_for_writing(settings: Settings) -> SqlCaseStore:
+    """The store, made where there is none."""
+    return make_store(settings)
+
+
+def made_anew(store: SqlCaseStore, settings: Settings) -> SqlCaseStore:
+    """The same store, or one made again where it is gone."""
+    return store if database.exists(settings.base, settings.sql_url) else make_store(settings)
+
+
+def store_for_reading(settings: Settings) -> SqlCaseStore:
+    """The store of an existing case base."""
+    return open_store(settings)
+
+
+@contextmanager
+def store_for_looking(settings: Settings) -> Iterator[CaseStore]:
+    """The store of a case base, or an empty one in memory where there is none: for dry runs."""
+    if not database.exists(settings.base, settings.sql_url):
+        yield MemoryCaseStore()
+        return
+    store = open_store(settings)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def renderer() -> Renderer:
+    """What writes reports."""
+    return HtmlRenderer()
+
+
+def thumbnails(store: SqlCaseStore) -> Callable[[str], Any]:
+    """Finds the thumbnail of a picture by its pixels."""
+    return partial(pictures.find, store.folder)
+
+
+def save_picture(target: Path, pixels: Pixels) -> None:
+    """Write a picture as PNG in one step; raises ``StorageFailed``."""
+    out = io.BytesIO()
+    fromarray(pixels).save(out, "PNG")
+    files.write(target, out.getvalue())
