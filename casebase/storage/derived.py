@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,22 +18,15 @@ from casebase.cases import Status
 from casebase.distance import Matrix
 from casebase.errors import Locked, StorageFailed
 from casebase.storage import chroma, chroma_server, files, lock, matrix, rows, yardstick
+from casebase.storage.generation import Truth, View, matrix_place
 from casebase.storage.schema import cases, spaces
 from casebase.storage.translate import sql_errors
-
-if TYPE_CHECKING:
-    from casebase.storage.joined import SqlCaseBase, View
 
 SMALL_CHANGE = 0.2
 AUDITED = 200
 AUDIT_K = 5
 WIDEST = 1600
 ENOUGH = 0.99
-
-
-def matrix_place(folder: Path, generation: int, digest: str) -> Path:
-    """Where the matrix of a generation lies."""
-    return folder / "matrix" / chroma.folder_name(generation, digest)
 
 
 def keys_of(connection: Connection) -> matrix.Keys:
@@ -61,7 +54,7 @@ def keys_of(connection: Connection) -> matrix.Keys:
     )
 
 
-def build_matrix(base: SqlCaseBase, view: View) -> Path:
+def build_matrix(base: Truth, view: View) -> Path:
     """Write the matrix of the view's generation: beside the base if it may be written, else for this process only."""
     place = matrix_place(base.folder, view.generation, view.digest)
     if not base.readonly:
@@ -78,7 +71,7 @@ def build_matrix(base: SqlCaseBase, view: View) -> Path:
     return place
 
 
-def write_matrix(base: SqlCaseBase, view: View, place: Path) -> None:
+def write_matrix(base: Truth, view: View, place: Path) -> None:
     """Fill ``place`` with every ready space of a generation; older generations beside it are removed."""
     with files.new_folder(place) as aside, sql_errors(str(base.folder)), base.engine.connect() as connection:
         keys = keys_of(connection)
@@ -111,14 +104,14 @@ def _held_out(connection: Connection, space: str, dim: int) -> dict[str, Matrix]
     return {name: np.stack(vectors) for name, vectors in found.items()}
 
 
-def stamp_for(base: SqlCaseBase, view: View) -> chroma.Stamp:
+def stamp_for(base: Truth, view: View) -> chroma.Stamp:
     """The stamp that a Chroma index of this view must carry."""
     total = sum(view.classes.values())
     owner = str(base.setting("id"))
     return chroma.Stamp(owner, view.generation, view.digest, dict.fromkeys(view.fingerprints, total), {})
 
 
-def open_chroma(base: SqlCaseBase, view: View, folder: Path | None = None) -> chroma.ChromaIndex:
+def open_chroma(base: Truth, view: View, folder: Path | None = None) -> chroma.ChromaIndex:
     """Open the index of the view's generation; ``StorageFailed`` where it is missing, damaged or of another base.
 
     ``folder`` is a copy of the base's ``chroma/``, for where that cannot be written: Chroma opens nothing else.
@@ -137,13 +130,13 @@ def open_chroma(base: SqlCaseBase, view: View, folder: Path | None = None) -> ch
     return chroma.ChromaIndex.open(folder, found, view.fingerprints)
 
 
-def heal_chroma(base: SqlCaseBase, view: View) -> None:
+def heal_chroma(base: Truth, view: View) -> None:
     """Rebuild the Chroma index from SQL under the writer lock."""
     with lock.writer(base.folder, "rebuild the Chroma index"):
         build_chroma(base, view, None)
 
 
-def build_chroma(base: SqlCaseBase, view: View, before: tuple[chroma.Stamp, Path] | None) -> None:
+def build_chroma(base: Truth, view: View, before: tuple[chroma.Stamp, Path] | None) -> None:
     """Build the Chroma index of a generation, from the one before where little has changed, else afresh.
 
     ``before`` is that generation's stamp and its matrix folder, which tells what it held. The matrix of ``view`` must
@@ -206,7 +199,7 @@ def _difference(
     return removed, added
 
 
-def audit_all(base: SqlCaseBase, view: View) -> None:
+def audit_all(base: Truth, view: View) -> None:
     """Measure recall@5 of each space's unfiltered list through Chroma and widen its graph walk until it is enough."""
     for space in view.fingerprints:
         figures = audit(base, view, space)
@@ -222,7 +215,7 @@ def audit_all(base: SqlCaseBase, view: View) -> None:
             connection.execute(update(spaces).where(spaces.c.name == space).values(facts={**facts, "audit": figures}))
 
 
-def audit(base: SqlCaseBase, view: View, space: str, *, sample: int = AUDITED) -> dict[str, Any]:
+def audit(base: Truth, view: View, space: str, *, sample: int = AUDITED) -> dict[str, Any]:
     """Recall@5 of Chroma's unfiltered list against exact search on stored vectors, each left out of its own answer.
 
     ``nearest`` is the mean, ``worst`` the least recall of one query, ``missed`` the share of queries whose single
@@ -230,7 +223,7 @@ def audit(base: SqlCaseBase, view: View, space: str, *, sample: int = AUDITED) -
     """
     index = open_chroma(base, view)
     try:
-        exact = matrix.ExactIndex(base.matrix_folder(view), space, view.fingerprints[space].dim)
+        exact = matrix.ExactIndex(view.matrix, space, view.fingerprints[space].dim)
         picked = clock.generator(view.generation).permutation(len(exact))[:sample]
         recalls, missed = [], 0
         for position in sorted(picked.tolist()):
@@ -256,12 +249,7 @@ def audit(base: SqlCaseBase, view: View, space: str, *, sample: int = AUDITED) -
     }
 
 
-def class_names(base: SqlCaseBase, view: View) -> list[str]:
-    """Class names of a view; their places are the numbers in Chroma's metadata."""
-    return matrix.classes_of(base.matrix_folder(view))
-
-
-def previous(base: SqlCaseBase, view: View) -> tuple[chroma.Stamp, Path] | None:
+def previous(base: Truth, view: View) -> tuple[chroma.Stamp, Path] | None:
     """The stamp and matrix folder of a view that is about to be replaced, where both are whole."""
     name = chroma.folder_name(view.generation, view.digest)
     stamp = chroma.Stamp.read(base.folder / "chroma" / f"{name}.json")

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sqlalchemy import Engine, func, select
@@ -23,6 +21,7 @@ from casebase.ports import Ball, Found, Hit, Where
 from casebase.spaces import CONTRIBUTION, stored_space
 from casebase.storage import derived, rows
 from casebase.storage.chroma import ChromaIndex
+from casebase.storage.generation import Truth, View, matrix_place
 from casebase.storage.matrix import ExactIndex, classes_of
 from casebase.storage.schema import cases, spaces
 from casebase.storage.translate import sql_errors
@@ -33,33 +32,11 @@ SELF_HEALING_ROWS = 20_000
 """Up to this many vectors a damaged Chroma index is rebuilt on the way (seconds); above, the user is asked to."""
 
 
-@dataclass
-class View:
-    """One generation as opened: what SQL said of it, and its indexes, opened when first needed."""
-
-    generation: int
-    digest: str
-    fingerprints: Mapping[str, Fingerprint]
-    audits: Mapping[str, Mapping[str, Any]]
-    classes: Mapping[str, int]
-    places: Mapping[int, Path]
-    matrix: Path
-    exact: dict[str, ExactIndex] = field(default_factory=dict)
-    yardsticks: dict[str, Yardstick] = field(default_factory=dict)
-    chroma: ChromaIndex | None = None
-    chroma_problem: str | None = None
-    healed: str | None = None
-    cases: dict[str, Case] = field(default_factory=dict)
-
-
-class SqlCaseBase:
+class SqlCaseBase(Truth):
     """The ``CaseBase`` port over one folder. Safe to share between threads; every answer is of one generation."""
 
     def __init__(self, engine: Engine, folder: Path, *, readonly: bool, chroma_url: str | None = None) -> None:
-        self.engine = engine
-        self.chroma_url = chroma_url
-        self.folder = folder
-        self.readonly = readonly
+        super().__init__(engine, folder, readonly=readonly, chroma_url=chroma_url)
         self._lock = threading.RLock()
         self._view: View | None = None
 
@@ -76,11 +53,6 @@ class SqlCaseBase:
     def count(self) -> int:
         """Number of active cases, looked up anew: a question begins with it and is answered from that generation."""
         return sum(self.view().classes.values())
-
-    def setting(self, name: str) -> Any:
-        """A stored setting, or None."""
-        with sql_errors(str(self.folder)), self.engine.connect() as connection:
-            return rows.setting(connection, name)
 
     def get(self, ids: Sequence[str]) -> Mapping[str, Case]:
         """Cases by id, whatever their status."""
@@ -168,7 +140,7 @@ class SqlCaseBase:
                 {row.name: row.facts.get("audit", {}) for row in ready},
                 rows.counts(connection),
                 rows.roots(connection, self.folder),
-                derived.matrix_place(self.folder, generation, digest),
+                matrix_place(self.folder, generation, digest),
             )
             return self._view
 
@@ -261,6 +233,7 @@ class SqlCaseBase:
             try:
                 if self.readonly or sum(view.classes.values()) > SELF_HEALING_ROWS:
                     raise StorageFailed(f"{problem}; run `casebase repair`") from problem
+                self.matrix_folder(view)
                 derived.heal_chroma(self, view)
                 view.chroma = derived.open_chroma(self, view)
                 view.healed = f"{problem}; it was rebuilt from cases.db"
