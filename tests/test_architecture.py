@@ -74,7 +74,7 @@ AWAY: Mapping[tuple[str, str, str], str] = {
     ("casebase.wiring.machine", "environment", "torch"): "`doctor` tells whether torch and torchvision fit together",
     ("casebase.wiring.machine", "environment", "torchvision"): "the same",
 }
-BY_STRING = frozenset({"casebase.wiring", "casebase.networks.backbones"})
+BY_STRING = frozenset({"casebase.networks.backbones"})  # a user's own module:factory
 HEAVY = (
     "torch", "torchvision", "torchcam", "chromadb", "sklearn", "timm", "open_clip", "diffusers", "scipy", "matplotlib",
 )  # fmt: skip
