@@ -103,7 +103,7 @@ def _unexpected(error: Exception, *, debug: bool) -> int:
         sys.stderr.write(f"{error}\n")
         return exits.USAGE
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # typer's own usage errors
-        fail(f"{error.format_message()} Try `casebase --help`.")
+        fail(f"{str(error.format_message()).rstrip('.')}. Try `casebase --help`.")
         return exits.USAGE
     if kind.__name__ == "Abort":
         return exits.INTERRUPTED

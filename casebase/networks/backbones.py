@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -262,6 +263,8 @@ def _imported(text: str) -> Callable[[], Any]:
     module_name, _, attribute = text.partition(":")
     near = difflib.get_close_matches(module_name, LIBRARIES, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}:{attribute}?" if near else "is it importable from here?"
+    # Said before it happens: a model folder from somebody else may name any module.
+    logging.getLogger("casebase").warning("casebase: importing %s, which runs its code", printable(text))
     with _from_here():
         try:
             found = importlib.import_module(module_name)

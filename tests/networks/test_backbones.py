@@ -173,3 +173,13 @@ def test_devices() -> None:
     assert devices.choose("auto") in devices.available()
     with pytest.raises(UsageError, match="no device 'tpu'"):
         devices.choose("tpu")
+
+
+def test_a_factory_is_announced_before_its_code_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "announced_net.py").write_text("raise RuntimeError('ran')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with caplog.at_level("WARNING", logger="casebase"), pytest.raises(RuntimeError, match="ran"):
+        backbones.load(backbones.Wanted("announced_net:make"))
+    assert "announced_net:make" in caplog.text
