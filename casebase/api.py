@@ -13,14 +13,14 @@ import casebase
 from casebase import clock, overlay, reading, settings, wiring
 from casebase.answers import Retrieval
 from casebase.cases import Case
-from casebase.errors import CasebaseError, DataError, ImageError, NotFound, UsageError
+from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
 from casebase.explain import ExplainedNetwork, Wanted, compose
 from casebase.explain import explain as look
 from casebase.explanations import QUERY_ID, Explanation
 from casebase.indexer import IndexSummary, Progress, dry_run, index, lines, open_source, write_set
 from casebase.query import Ask, Networks, ask
 from casebase.spaces import NETWORK_SPACE
-from casebase.storage import Findings, Stats, plan, repair, stats, verify
+from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
 from casebase.wiring import ModelChoice, Scope
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "IndexSummary",
     "ModelChoice",
     "Stats",
+    "check",
     "check_data",
     "data_of",
     "demo",
@@ -80,6 +81,15 @@ def preview(chosen: settings.Settings, data: str | Path | None, options: IndexOp
     source = open_source(data_of(chosen, data))
     with wiring.store_for_looking(chosen) as store:
         return dry_run(source, wiring.dry_plan(store, Scope(options.split, options.limit), options.spaces), store)
+
+
+def check(chosen: settings.Settings, *, deep: bool = False) -> Findings:
+    """``verify`` of a base that may be too damaged to be opened; that is a finding then, as any other."""
+    try:
+        with Base(chosen) as base:
+            return base.verify(deep=deep)
+    except StorageFailed as error:
+        return Findings([Finding(str(error), repairable=False)], {}, [], deep, 0.0)
 
 
 class Base:

@@ -76,8 +76,7 @@ def verify(
     screen = options.screen(json=json, quiet=quiet, no_color=no_color, debug=debug)
     from casebase import api
 
-    with api.Base(options.chosen(base)) as opened:
-        found = opened.verify(deep=deep)
+    found = api.check(options.chosen(base), deep=deep)
     if json:
         screen.result(found.to_dict())
     else:

@@ -11,7 +11,6 @@ import json
 import shutil
 import subprocess
 import sys
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,12 +74,21 @@ def _checks(folder: Path) -> dict[str, tuple[int, int]]:
     for path in sorted(folder.rglob("*")):
         # Below chromadb's sync threshold a graph lives in its SQLite log; its files are rewritten at every opening.
         if path.suffix in _CHECKED and (path.parent / _PERSISTED).exists():
-            crc, size = 0, 0
-            with path.open("rb") as handle:
-                while block := handle.read(1 << 20):
-                    crc, size = zlib.crc32(block, crc), size + len(block)
-            found[path.relative_to(folder).as_posix()] = (size, crc)
+            found[path.relative_to(folder).as_posix()] = files.checksum(path)
     return found
+
+
+def damage(folder: Path, stamp: Stamp) -> str | None:
+    """What is wrong with the graph's files of a stamped folder, in words, or None; its database is not looked at."""
+    place = folder / stamp.name
+    try:
+        damaged = [name for name, found in _checks(place).items() if stamp.checks.get(name) != found]
+        missing = [name for name in stamp.checks if not (place / name).exists()]
+    except OSError as error:
+        return f"the Chroma index at {place} cannot be read ({error.strerror})"
+    if damaged or missing:
+        return f"the Chroma index at {place} is damaged ({', '.join([*damaged, *missing][:2])})"
+    return None
 
 
 def collection_name(space: str, generation: int) -> str:
@@ -99,13 +107,9 @@ class ChromaIndex:
     def open(cls, folder: Path, stamp: Stamp, spaces: Iterable[str]) -> Self:
         """Open a stamped folder after comparing the graph's files with the stamp."""
         place = folder / stamp.name
-        try:
-            damaged = [name for name, found in _checks(place).items() if stamp.checks.get(name) != found]
-            missing = [name for name in stamp.checks if not (place / name).exists()]
-        except OSError as error:
-            raise StorageFailed(f"the Chroma index at {place} cannot be read ({error.strerror})") from error
-        if damaged or missing:
-            raise StorageFailed(f"the Chroma index at {place} is damaged ({', '.join([*damaged, *missing][:2])})")
+        problem = damage(folder, stamp)
+        if problem is not None:
+            raise StorageFailed(problem)
         client = _client(place)
         try:
             found = {s: collection(client, collection_name(s, stamp.generation)) for s in spaces}

@@ -103,12 +103,19 @@ def exists(folder: Path, url: str | None) -> bool:
     return (folder / FILE).exists() if url is None else folder.is_dir() and (folder / "models").is_dir()
 
 
-def ensure_schema(engine: Engine, folder: Path, url: str | None, *, readonly: bool) -> None:
-    """Create the tables where there are none, upgrade an older store after a file backup, refuse a newer one."""
+def ensure_schema(engine: Engine, folder: Path, url: str | None, *, readonly: bool, create: bool) -> None:
+    """Create the tables where there are none, upgrade an older store after a file backup, refuse a newer one.
+
+    Without ``create`` a file without tables is refused: it is what is left of a base, or of a first run's first moment.
+    """
     with sql_errors(str(folder / FILE)):
         found = revision(engine)
         if found == schema.REVISION:
             return
+        if found is None and url is None and not create:
+            raise StorageFailed(
+                f"{folder / FILE} is empty; fill it with `casebase index DATA`, or restore it from a backup"
+            )
         if readonly:
             raise MigrationNeeded(
                 f"{folder} was written by another version of casebase (schema {found or 'none'}, "

@@ -20,7 +20,7 @@ from casebase.errors import Locked, StorageFailed
 from casebase.storage import chroma, chroma_server, files, lock, matrix, rows, yardstick
 from casebase.storage.generation import Truth, View, matrix_place
 from casebase.storage.schema import cases, spaces
-from casebase.storage.translate import sql_errors
+from casebase.storage.translate import file_errors, sql_errors
 
 SMALL_CHANGE = 0.2
 AUDITED = 200
@@ -86,6 +86,7 @@ def write_matrix(base: Truth, view: View, place: Path) -> None:
                 index, outside, cases_are_fair=bool(facts.get("fair")), seed=int(rows.setting(connection, "seed", 0))
             )
             yardstick.save(aside, space, measured, keys.classes)
+        matrix.seal(aside)
     files.remove_others(place.parent, lambda name: name == place.name)
 
 
@@ -143,25 +144,36 @@ def build_chroma(base: Truth, view: View, before: tuple[chroma.Stamp, Path] | No
     be there. Afterwards the audit's figures are stored with each space.
     """
     folder = base.folder / "chroma"
-    folder.mkdir(exist_ok=True)
+    with file_errors(folder):
+        folder.mkdir(exist_ok=True)
     stamp = stamp_for(base, view)
     with sql_errors(str(base.folder)), base.engine.connect() as connection:
         keys = keys_of(connection)
         change = None if before is None or base.chroma_url is not None else _difference(before, keys, view)
-        if before is not None and change is not None:
-            removed, fresh = change
-            changes = {
-                space: chroma.Change(removed, _rows(connection, space, f.dim, keys, fresh))
-                for space, f in view.fingerprints.items()
-            }
-            chroma.extend(folder, before[0], stamp, changes)
-        else:
+        if before is None or change is None or not _extended(connection, before[0], stamp, change, keys, view, folder):
             content = {s: _rows(connection, s, f.dim, keys, None) for s, f in view.fingerprints.items()}
             if base.chroma_url is not None:
                 chroma_server.build(base.chroma_url, folder, stamp, content)
             else:
                 chroma.build(folder, stamp, content)
     audit_all(base, view)
+
+
+def _extended(
+    connection: Connection, old: chroma.Stamp, new: chroma.Stamp, change: tuple[list[str], frozenset[int]],
+    keys: matrix.Keys, view: View, folder: Path,
+) -> bool:  # fmt: skip
+    """Whether the next generation could be made from the last; a damaged one is no reason to fail."""
+    removed, fresh = change
+    changes = {
+        space: chroma.Change(removed, _rows(connection, space, f.dim, keys, fresh))
+        for space, f in view.fingerprints.items()
+    }
+    try:
+        chroma.extend(folder, old, new, changes)
+    except StorageFailed:
+        return False
+    return True
 
 
 def _rows(
@@ -254,4 +266,11 @@ def previous(base: Truth, view: View) -> tuple[chroma.Stamp, Path] | None:
     name = chroma.folder_name(view.generation, view.digest)
     stamp = chroma.Stamp.read(base.folder / "chroma" / f"{name}.json")
     place = matrix_place(base.folder, view.generation, view.digest)
-    return None if stamp is None or not (place / "keys.npz").exists() else (stamp, place)
+    if stamp is None or (base.chroma_url is None and chroma.damage(base.folder / "chroma", stamp) is not None):
+        return None
+    try:
+        for space in view.fingerprints:
+            matrix.check(place, space)
+    except StorageFailed:
+        return None
+    return stamp, place

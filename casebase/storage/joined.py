@@ -22,7 +22,7 @@ from casebase.spaces import CONTRIBUTION, stored_space
 from casebase.storage import derived, rows
 from casebase.storage.chroma import ChromaIndex
 from casebase.storage.generation import Truth, View, matrix_place
-from casebase.storage.matrix import ExactIndex, classes_of
+from casebase.storage.matrix import ExactIndex, check, classes_of
 from casebase.storage.schema import cases, spaces
 from casebase.storage.translate import sql_errors
 from casebase.storage.yardstick import Yardstick, load
@@ -172,6 +172,7 @@ class SqlCaseBase(Truth):
     def _open_or_rebuild(self, view: View, space: str) -> ExactIndex:
         dim = view.fingerprints[space].dim
         try:
+            check(view.matrix, space)
             return ExactIndex(view.matrix, space, dim)
         except StorageFailed:
             view.matrix = derived.build_matrix(self, view)

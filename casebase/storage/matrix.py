@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from casebase.distance import Matrix as Rows
 from casebase.distance import Vector, cosine, weighted_cosine
 from casebase.errors import StorageFailed
+from casebase.storage import files
 from casebase.storage.translate import file_errors
 
 SLACK = np.float32(4e-6)
 """Candidates within this similarity of the k-th stay in: float32 sums differ by about 1e-7, exact order follows."""
 BLOCK = 8192
+SHARED = ("keys.npz", "classes.json")
+SEAL = "seal.json"
 _ID = np.dtype("S16")
 
 
@@ -82,6 +85,35 @@ def write_keys(folder: Path, keys: Keys) -> None:
             by_id=np.argsort(keys.ids[order], kind="stable"),
         )
         (folder / "classes.json").write_text(json.dumps(list(keys.classes)), encoding="utf-8")
+
+
+def seal(folder: Path) -> None:
+    """Record the checksums of a finished folder in it: bits that turn over later are found before an answer."""
+    with file_errors(folder):
+        sums = {path.name: files.checksum(path) for path in sorted(folder.iterdir())}
+        (folder / SEAL).write_text(json.dumps(sums), encoding="utf-8")
+
+
+def check(folder: Path, space: str, *, whole: bool = False) -> None:
+    """Compare a space's files with the seal; the vectors only by size, unless ``whole``. Raises ``StorageFailed``."""
+    vectors = f"{space}.f32"
+    try:
+        sums = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        for name in (*SHARED, f"{space}.yardstick.npz", vectors):
+            size, crc = sums[name]
+            path = folder / name
+            if path.stat().st_size != size or ((whole or name != vectors) and files.checksum(path) != (size, crc)):
+                raise ValueError(f"{name} is not as it was written")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageFailed(
+            f"the exact index at {folder} is damaged ({_plainly(error)}); run `casebase repair`"
+        ) from error
+
+
+def _plainly(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{Path(str(error.filename)).name} is missing"
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
 
 
 def classes_of(folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ def open_store(settings: Settings) -> SqlCaseStore:
     database.require(folder, settings.sql_url)
     readonly = not database.writable(folder)
     engine = database.engine_for(folder, settings.sql_url, readonly=readonly)
-    database.ensure_schema(engine, folder, settings.sql_url, readonly=readonly)
+    database.ensure_schema(engine, folder, settings.sql_url, readonly=readonly, create=False)
     return SqlCaseStore(engine, folder, readonly=readonly, chroma_url=settings.chroma_url)
 
 
@@ -27,5 +27,5 @@ def make_store(settings: Settings) -> SqlCaseStore:
     folder: Path = settings.base
     skeleton.make(folder)
     engine = database.engine_for(folder, settings.sql_url, readonly=False)
-    database.ensure_schema(engine, folder, settings.sql_url, readonly=False)
+    database.ensure_schema(engine, folder, settings.sql_url, readonly=False, create=True)
     return SqlCaseStore(engine, folder, readonly=False, chroma_url=settings.chroma_url)

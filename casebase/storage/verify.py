@@ -22,9 +22,9 @@ from casebase.cases import Status
 from casebase.errors import StorageFailed
 from casebase.ports import Where
 from casebase.storage import chroma, derived, files, lock, publishing, rows
+from casebase.storage import matrix as matrices
 from casebase.storage.database import FILE
 from casebase.storage.generation import View, matrix_place
-from casebase.storage.matrix import ExactIndex, classes_of
 from casebase.storage.schema import cases, probabilities, vectors
 from casebase.storage.translate import file_errors, sql_errors
 from casebase.storage.writing import SqlCaseStore
@@ -208,7 +208,9 @@ def _derived(store: SqlCaseStore, view: View, notes: _Notes, *, deep: bool) -> N
         return
     for space, fingerprint in view.fingerprints.items():
         try:
-            index = ExactIndex(matrix_place(store.folder, view.generation, view.digest), space, fingerprint.dim)
+            place = matrix_place(store.folder, view.generation, view.digest)
+            matrices.check(place, space, whole=True)
+            index = matrices.ExactIndex(place, space, fingerprint.dim)
             if len(index) != sum(view.classes.values()):
                 raise StorageFailed(f"the exact index of {space!r} has {len(index)} rows")
         except StorageFailed as error:
@@ -262,7 +264,7 @@ def recall_table(store: SqlCaseStore, view: View, space: str, asked: int = ASKED
         return []
     picked = np.sort(clock.generator(view.generation).permutation(len(names))[:asked])
     index = store.chroma()
-    codes = {name: number for number, name in enumerate(classes_of(store.matrix_folder(view)))}
+    codes = {name: number for number, name in enumerate(matrices.classes_of(store.matrix_folder(view)))}
     hits: dict[tuple[str, str, bool], list[float]] = {}
     first: dict[tuple[str, str, bool], list[bool]] = {}
     for position in picked.tolist():

@@ -103,8 +103,8 @@ def lists(answer: Mapping[str, Any]) -> dict[str, list[tuple[str, float]]]:
 
 
 def colourless(text: str) -> bool:
-    """Whether a text has no escape codes."""
-    return re.search(r"\x1b", text) is None
+    """Whether a text has no colours; bold and dim are none."""
+    return re.search(r"\x1b\[(\d+;)*([34]\d|9\d|10\d)", text) is None
 
 
 def names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
