@@ -57,6 +57,8 @@ def _main(
     """Commands and their options."""
 
 
+GROUP = "cases"
+"""The one command that has commands of its own."""
 COMMON_FLAGS = ("--json", "--quiet", "-q", "--debug", "--no-color")
 COMMON_VALUES = ("--base", "--seed", "--device")
 
@@ -64,6 +66,7 @@ COMMON_VALUES = ("--base", "--seed", "--device")
 def commands_first(arguments: Sequence[str]) -> list[str]:
     """Common options written before the command are moved behind it: their place is free."""
     moved: list[str] = []
+    words: list[str] = []
     rest = list(arguments)
     while rest:
         head = rest[0]
@@ -71,9 +74,11 @@ def commands_first(arguments: Sequence[str]) -> list[str]:
             moved.append(rest.pop(0))
         elif head in COMMON_VALUES and len(rest) > 1:
             moved += [rest.pop(0), rest.pop(0)]
+        elif not head.startswith("-") and (not words or words == [GROUP]):
+            words.append(rest.pop(0))
         else:
             break
-    return [*rest[:1], *moved, *rest[1:]] if rest else list(arguments)
+    return [*words, *moved, *rest] if words else list(arguments)
 
 
 def invoke(arguments: Sequence[str]) -> int:
