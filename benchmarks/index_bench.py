@@ -198,6 +198,10 @@ def judged(laps: Laps, count: int, precision: str, checks: Sequence[Check], note
         rows.append(Row(name, spread(found), " images/s", 1))
     for name in (ONE, TWO, BARE, DECODE, FORWARD):
         rows.append(Row(f"CPU of {name}", spread([1000 * lap.cpu / count for lap in laps[name]]), " ms/image"))
+    stages = [d.cpu + f.cpu for d, f in zip(laps[DECODE], laps[FORWARD], strict=True)]
+    spent = ratios(stages, [lap.cpu for lap in laps[BARE]])
+    rows.append(Row("cross-check in CPU time: both stages ÷ casebase without storing", spread(spent), "", 3,
+        note="less sensitive to other work on the machine; waiting does not show"))  # fmt: skip
     for phase, what in (
         ("prepare", "loading the network, choosing the precision, saving the model"),
         ("head", "fitting the linear head"),
