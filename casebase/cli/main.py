@@ -57,6 +57,7 @@ def _main(
     """Commands and their options."""
 
 
+STOPPED = "stopped; what was finished is kept, and the same command goes on from there"
 GROUP = "cases"
 """The one command that has commands of its own."""
 COMMON_FLAGS = ("--json", "--quiet", "-q", "--debug", "--no-color")
@@ -86,6 +87,8 @@ def invoke(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments or bool(os.environ.get("CASEBASE_DEBUG"))
     try:
         code = app(commands_first(arguments), standalone_mode=False, prog_name="casebase")
+        if code == exits.INTERRUPTED:  # typer turns Ctrl-C into its code, without a word
+            fail(STOPPED)
         return int(code or 0)
     except CasebaseError as error:
         if debug:
@@ -93,7 +96,7 @@ def invoke(arguments: Sequence[str]) -> int:
         fail(str(error))
         return exits.code_of(error)
     except KeyboardInterrupt:
-        fail("stopped; what was finished is kept, and the same command goes on from there")
+        fail(STOPPED)
         return exits.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left; so do we, quietly
@@ -110,7 +113,8 @@ def _unexpected(error: Exception, *, debug: bool) -> int:
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # typer's own usage errors
         fail(f"{str(error.format_message()).rstrip('.')}. Try `casebase --help`.")
         return exits.USAGE
-    if kind.__name__ == "Abort":
+    if kind.__name__ == "Abort":  # a no to a question, or the end of the input
+        fail("nothing was done")
         return exits.INTERRUPTED
     if debug:
         traceback.print_exc()
