@@ -172,7 +172,7 @@ def _retrieve(
         semi_factuals=() if semi is None else semi.rows,
         rivals=rivals,
         trust=trust,
-        search=Search(wanted.space, "cosine", case_base.count(), sources),
+        search=Search(wanted.space, "cosine", sum(classes.values()), sources),
         fingerprint=networks.classifier.fingerprint,
         k=wanted.k,
         warnings=tuple(caveats(wanted.k, wanted.space, called, nearest, twins, unlike, rivals, copies, classes, semi)),

@@ -127,8 +127,7 @@ class SqlCaseBase(Truth):
     def view(self) -> View:
         """The current generation, reopened when SQL has moved on."""
         with self._lock, sql_errors(str(self.folder)), self.engine.connect() as connection:
-            generation = int(rows.setting(connection, "generation", 0))
-            digest = str(rows.setting(connection, "digest", ""))
+            generation, digest = rows.stamp(connection)
             if self._view is not None and (self._view.generation, self._view.digest) == (generation, digest):
                 return self._view
             self.close_view()

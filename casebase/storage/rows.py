@@ -28,11 +28,21 @@ CASE_COLUMNS = (
     cases.c.group, cases.c.pixel_hash, cases.c.look_hash, cases.c.status, cases.c.source,
 )  # fmt: skip
 
+_STAMP = select(settings.c.name, settings.c.value).where(
+    (settings.c.name == "generation") | (settings.c.name == "digest")
+)
+
 
 def setting(connection: Connection, name: str, default: Any = None) -> Any:
     """A stored setting."""
     value = connection.execute(select(settings.c.value).where(settings.c.name == name)).scalar()
     return default if value is None else value
+
+
+def stamp(connection: Connection) -> tuple[int, str]:
+    """Generation and digest of what is visible, in one statement: it is asked at the start of every question."""
+    found = {row.name: row.value for row in connection.execute(_STAMP)}
+    return int(found.get("generation", 0)), str(found.get("digest", ""))
 
 
 def put_setting(connection: Connection, name: str, value: Any) -> None:
