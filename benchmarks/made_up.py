@@ -74,7 +74,7 @@ def filled(folder: Path, world: World, count: int) -> tuple[SqlCaseStore, dict[s
         seconds["retain"] = clock.seconds() - started
         tell(f"  {count} cases stored in {seconds['retain']:.0f} s; publishing (Chroma builds its graph: minutes)")
         started = clock.seconds()
-        store.publish(run, Changes([], {}, None, reclassify=False, facts=facts, spaces=[NETWORK_SPACE]))
+        store.publish(run, Changes([], {}, None, reclassify=False, facts=facts))
         seconds["publish"] = clock.seconds() - started
     tell(f"  published in {seconds['publish']:.0f} s")
     return store, seconds

@@ -20,6 +20,7 @@
     │  ├─ FingerprintMismatch   made by another network or preprocessing
     │  ├─ MigrationNeeded       made by another version of casebase
     │  ├─ StorageFailed         disk full, read-only, corrupt
+    │  ├─ Moved                 changed while it was asked: put the question again
     │  ├─ Locked                another process is writing
     │  └─ NoCaseBase            nothing at this path
     └─ NoNeighbour              a class was named and has no case
@@ -101,6 +102,10 @@ class MigrationNeeded(CaseBaseError):
 
 class StorageFailed(CaseBaseError):
     """The disk, or what lies on it, failed."""
+
+
+class Moved(CaseBaseError):
+    """The case base was changed while it was asked."""
 
 
 class Locked(CaseBaseError):

@@ -133,6 +133,13 @@ class Found:
 class CaseBase(Protocol):
     """Rows and vectors behind one door: callers never see the two stores disagree."""
 
+    def snapshot(self) -> CaseBase:
+        """The base as it is now, unmoved by later changes; what belongs to one answer is asked of one snapshot.
+
+        A method of a snapshot raises ``Moved`` where a change came in between and the old state cannot be had.
+        """
+        ...
+
     def spaces(self) -> Mapping[str, Fingerprint]:
         """The spaces that can be asked, with the fingerprint under which their vectors were made."""
         ...
@@ -219,7 +226,6 @@ class Changes:
     classify: Callable[[Matrix], Matrix] | None
     reclassify: bool
     facts: Mapping[str, Any]
-    spaces: Sequence[str]
 
 
 class CaseStore(CaseBase, Protocol):

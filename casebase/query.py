@@ -15,6 +15,7 @@ from casebase.distance import check_query, cosine, weighted_cosine
 from casebase.errors import (
     EmptyCaseBase,
     FingerprintMismatch,
+    Moved,
     UnknownClass,
     UsageError,
 )
@@ -24,6 +25,9 @@ from casebase.retrieve import Answer, Question, Themselves
 from casebase.reuse import support
 from casebase.rivals import choose_rivals
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE, stored_space
+
+TRIES = 3
+"""A question is put this often while somebody publishes again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,27 @@ def ask(
     answers = []
     for (name, picture), row, vector in zip(pictures, probabilities, vectors, strict=True):
         prediction = Prediction(dict(zip(classes, row.tolist(), strict=True)))
-        answers.append(_retrieve(name, picture, prediction, vector, wanted, networks, case_base, embed))
+        answers.append(_steady(name, picture, prediction, vector, wanted, networks, case_base, embed))
     return answers
+
+
+def _steady(
+    name: str,
+    picture: Picture,
+    prediction: Prediction,
+    vector: Vector,
+    wanted: Ask,
+    networks: Networks,
+    case_base: CaseBase,
+    embed_seconds: float,
+) -> Retrieval:
+    """One answer from one generation; where a writer publishes in between, the question is put again."""
+    for _ in range(TRIES - 1):
+        try:
+            return _retrieve(name, picture, prediction, vector, wanted, networks, case_base.snapshot(), embed_seconds)
+        except Moved:
+            check(wanted, networks, case_base)
+    return _retrieve(name, picture, prediction, vector, wanted, networks, case_base.snapshot(), embed_seconds)
 
 
 def check(wanted: Ask, networks: Networks, case_base: CaseBase) -> None:

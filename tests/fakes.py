@@ -35,12 +35,12 @@ def entry(name: str, vector: NDArray[np.float32], predicted: int, *, label: str 
     return Entry(**{**values, **over})  # type: ignore[arg-type]  # a table of fields, overridden one by one
 
 
-def changes(withdrawn: Sequence[str] = (), spaces: Sequence[str] = ("avgpool",), **over: object) -> Changes:
+def changes(withdrawn: Sequence[str] = (), **over: object) -> Changes:
     """A run's changes without a classifier of its own."""
     facts = {"fingerprint": "c0ffee", "classes": list(CLASSES), "fair": True}
     values: dict[str, object] = {
         "withdrawn": list(withdrawn), "relabelled": {}, "classify": None, "reclassify": False,
-        "facts": facts, "spaces": list(spaces),
+        "facts": facts,
     }  # fmt: skip
     return Changes(**{**values, **over})  # type: ignore[arg-type]  # as above
 

@@ -14,8 +14,8 @@ import casebase
 PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "create", "open"},
     "casebase.api": {
-        "Base", "Demo", "Findings", "IndexOptions", "IndexSummary", "ModelChoice", "Stats", "check_data", "data_of",
-        "demo", "doctor", "plan", "preview",
+        "Base", "Demo", "Findings", "IndexOptions", "IndexSummary", "ModelChoice", "Stats", "check", "check_data",
+        "data_of", "demo", "doctor", "plan", "preview",
     },
     "casebase.explain": {"ExplainedNetwork", "Wanted", "compose", "dumps", "explain"},
     "casebase.indexer": {

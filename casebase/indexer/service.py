@@ -128,6 +128,10 @@ class _Tally:
     skipped: dict[str, str] = field(default_factory=dict)
 
 
+_Outcome = Entry | Relabel | str
+"""An image as read, an image whose pixels are known, or the reason it cannot be used."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     """An image to be read: which spaces it lacks, and what is known of it."""
@@ -169,17 +173,20 @@ def index(
     whole = {source.image(one, number).id for one in source.listed}
     withdrawn = [name for name in store.ids_of(number) if name not in whole]
     classified = plan.settle()
-    spaces = sorted({*names, *store.spaces()})
     store.publish(
-        run,
-        Changes(withdrawn, tally.relabelled, classified.classify, classified.reclassify, classified.facts, spaces),
+        run, Changes(withdrawn, tally.relabelled, classified.classify, classified.reclassify, classified.facts)
     )
+    incomplete = [
+        f"the space {name!r} is not complete yet: index all data with `--space {name}` before asking in it"
+        for name in names
+        if name not in store.spaces()
+    ]
     summary = IndexSummary(
         seen=len(listed), added=tally.added, updated=tally.updated, unchanged=tally.unchanged,
         withdrawn=len(withdrawn), skipped=tally.skipped, cases=store.count(), held_out=store.held_out(),
-        classes=store.labels(), spaces=spaces, fingerprint=str(classified.facts["fingerprint"]),
+        classes=store.labels(), spaces=list(store.spaces()), fingerprint=str(classified.facts["fingerprint"]),
         seconds=clock.seconds() - started, embedded=tally.embedded, embed_seconds=embed_seconds,
-        warnings=[*source.notes, *classified.notes], facts=classified.facts,
+        warnings=[*source.notes, *classified.notes, *incomplete], facts=classified.facts,
     )  # fmt: skip
     store.finish(run, summary.to_dict())
     return summary
@@ -237,9 +244,11 @@ def _embed(
                     yield replace(task, source=number)
                     continue
                 else:
-                    tally.unchanged += 1
                     if isinstance(task, Relabel):
                         tally.relabelled[image.id] = task
+                        tally.updated += 1
+                    else:
+                        tally.unchanged += 1
                 tally.done += 1
                 progress(tally.done, total, len(tally.skipped))
 
@@ -274,32 +283,24 @@ def _task(
         return _Task(image, held_out, size, mtime, names, known)
     if missing:
         return _Task(image, held_out, size, mtime, missing, known)
-    if (image.label, image.split, image.group, held_out) != (known.label, known.split, known.group, known.held_out):
+    if (image.label, image.split, image.group, held_out) != _said(known):
         return Relabel(image.label, image.split, image.group, held_out, size, mtime)
     return None
 
 
-def _read(tasks: Sequence[_Task], plan: Plan) -> list[tuple[_Task, Entry | Relabel | str]]:
+def _said(known: Known) -> tuple[str, str | None, str | None, bool]:
+    """What the source said of an image when it was last indexed."""
+    return known.label, known.split, known.group, known.held_out
+
+
+def _read(tasks: Sequence[_Task], plan: Plan) -> list[tuple[_Task, _Outcome]]:
     """Decode and embed a batch on one worker; a bad picture becomes its reason and spoils nothing else."""
-    outcomes: dict[int, Entry | Relabel | str] = {}
-    pictures: dict[int, reading.Picture] = {}
-    for place, task in enumerate(tasks):
-        try:
-            picture = reading.read(task.image.path, megapixels=plan.megapixels)
-        except ImageError as error:
-            outcomes[place] = str(error)
-            continue
-        known = task.known
-        if known is not None and known.sha256 == picture.sha256 and not _lacking(task, plan):
-            image = task.image
-            outcomes[place] = Relabel(image.label, image.split, image.group, task.held_out, task.size, task.mtime)
-        else:
-            pictures[place] = picture
+    outcomes, pictures, needed = _decode(tasks, plan)
     vectors: dict[int, dict[str, np.ndarray]] = {place: {} for place in pictures}
     softmax: dict[int, np.ndarray] = {}
     shown: dict[int, np.ndarray] = {}
     for embedder in plan.embedders:
-        wanted = [place for place in pictures if embedder.space in tasks[place].spaces]
+        wanted = [place for place in pictures if embedder.space in needed[place]]
         if not wanted:
             continue
         views = np.stack([embedder.preprocess.pixels(pictures[place].image) for place in wanted])
@@ -331,6 +332,30 @@ def _keep_thumbnail(plan: Plan, picture: reading.Picture, view: np.ndarray | Non
     plan.thumbnail(picture.pixel_hash, Image.fromarray(view))
 
 
+def _decode(
+    tasks: Sequence[_Task], plan: Plan
+) -> tuple[dict[int, _Outcome], dict[int, reading.Picture], dict[int, set[str]]]:
+    """By place: what is settled without a forward pass, the pictures that need one, and in which spaces."""
+    outcomes: dict[int, _Outcome] = {}
+    pictures: dict[int, reading.Picture] = {}
+    needed = {place: set(task.spaces) for place, task in enumerate(tasks)}
+    for place, task in enumerate(tasks):
+        try:
+            picture = reading.read(task.image.path, megapixels=plan.megapixels)
+        except ImageError as error:
+            outcomes[place] = str(error)
+            continue
+        known = task.known
+        if known is not None and known.sha256 == picture.sha256 and not _lacking(task, plan):
+            image = task.image
+            outcomes[place] = Relabel(image.label, image.split, image.group, task.held_out, task.size, task.mtime)
+        else:
+            pictures[place] = picture
+            if known is None or known.sha256 != picture.sha256:  # other bytes behind the same size and time
+                needed[place] = {embedder.space for embedder in plan.embedders}
+    return outcomes, pictures, needed
+
+
 def _lacking(task: _Task, plan: Plan) -> bool:
     known = task.known
     return known is not None and any(embedder.space not in known.spaces for embedder in plan.embedders)
@@ -346,15 +371,16 @@ def _entry(
     )  # fmt: skip
 
 
-def _count(
-    task: _Task, outcome: Entry | Relabel | str, store: CaseStore, run: int, tally: _Tally, waiting: list[Entry]
-) -> None:
+def _count(task: _Task, outcome: _Outcome, store: CaseStore, run: int, tally: _Tally, waiting: list[Entry]) -> None:
     tally.done += 1
     if isinstance(outcome, str):
         tally.skipped[task.image.relative] = outcome
         store.skip(run, task.image.relative, outcome)
     elif isinstance(outcome, Relabel):
-        tally.unchanged += 1
+        new = (outcome.label, outcome.split, outcome.group, outcome.held_out)
+        same = task.known is not None and _said(task.known) == new
+        tally.unchanged += same
+        tally.updated += not same
         tally.relabelled[task.image.id] = outcome
     else:
         waiting.append(outcome)

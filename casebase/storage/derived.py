@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select, update
 from casebase import clock
 from casebase.cases import Status
 from casebase.distance import Matrix
-from casebase.errors import Locked, StorageFailed
+from casebase.errors import Locked, Moved, StorageFailed
 from casebase.storage import chroma, chroma_server, files, lock, matrix, rows, yardstick
 from casebase.storage.generation import Truth, View, matrix_place
 from casebase.storage.schema import cases, spaces
@@ -74,6 +74,7 @@ def build_matrix(base: Truth, view: View) -> Path:
 def write_matrix(base: Truth, view: View, place: Path) -> None:
     """Fill ``place`` with every ready space of a generation; older generations beside it are removed."""
     with files.new_folder(place) as aside, sql_errors(str(base.folder)), base.engine.connect() as connection:
+        check_stamp(connection, view)
         keys = keys_of(connection)
         facts = rows.setting(connection, "classifier", {})
         matrix.write_keys(aside, keys)
@@ -88,6 +89,12 @@ def write_matrix(base: Truth, view: View, place: Path) -> None:
             yardstick.save(aside, space, measured, keys.classes)
         matrix.seal(aside)
     files.remove_others(place.parent, lambda name: name == place.name)
+
+
+def check_stamp(connection: Connection, view: View) -> None:
+    """Raise ``Moved`` where SQL no longer holds this generation: nothing is built under its name from other rows."""
+    if rows.stamp(connection) != (view.generation, view.digest):
+        raise Moved("the case base was changed while it was asked; ask again")
 
 
 def _held_out(connection: Connection, space: str, dim: int) -> dict[str, Matrix]:
@@ -148,6 +155,7 @@ def build_chroma(base: Truth, view: View, before: tuple[chroma.Stamp, Path] | No
         folder.mkdir(exist_ok=True)
     stamp = stamp_for(base, view)
     with sql_errors(str(base.folder)), base.engine.connect() as connection:
+        check_stamp(connection, view)
         keys = keys_of(connection)
         change = None if before is None or base.chroma_url is not None else _difference(before, keys, view)
         if before is None or change is None or not _extended(connection, before[0], stamp, change, keys, view, folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from sqlalchemy import Engine
@@ -49,6 +50,7 @@ class View:
     chroma_problem: str | None = None
     healed: str | None = None
     cases: dict[str, Case] = field(default_factory=dict)
+    lock: RLock = field(default_factory=RLock)
 
 
 def matrix_place(folder: Path, generation: int, digest: str) -> Path:

@@ -90,6 +90,9 @@ class MemoryCaseStore:
         """Keep a batch as pending; the same bytes only gain vectors."""
         checked = [(entry, {space: unit(v[None])[0][0] for space, v in entry.vectors.items()}) for entry in entries]
         for entry, _ in checked:
+            waiting = self._pending.get(entry.image.id)
+            if waiting is not None and waiting.sha256 != entry.sha256:
+                del self._pending[entry.image.id]  # no longer what is on the disk
             place = next(
                 (
                     p
@@ -118,7 +121,7 @@ class MemoryCaseStore:
 
     def publish(self, run: int, changes: Changes) -> bool:
         """Make everything pending visible."""
-        moved = bool(self._pending or changes.withdrawn or set(changes.spaces) - self._ready)
+        moved = bool(self._pending or changes.withdrawn)
         for name, new in changes.relabelled.items():
             for place in (self._live, self._pending):
                 if name in place:
@@ -143,7 +146,9 @@ class MemoryCaseStore:
         for name in changes.withdrawn:
             if name in self._live:
                 self._gone[name] = self._live.pop(name)
-        self._ready |= set(changes.spaces)
+        ready = {s for s in self._declared if all(s in entry.vectors for entry in self._live.values())}
+        moved |= ready != self._ready
+        self._ready = ready
         return moved
 
     def skip(self, run: int, path: str, reason: str) -> None:
@@ -153,6 +158,10 @@ class MemoryCaseStore:
     def finish(self, run: int, summary: Mapping[str, Any]) -> None:
         """Record how a run ended."""
         self._runs[run] = {**self._runs[run], "summary": dict(summary)}
+
+    def snapshot(self) -> MemoryCaseStore:
+        """Memory is asked by one thread, so it stands still by itself."""
+        return self
 
     # -- reading -------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ def apply(connection: Connection, changes: Changes) -> bool:
     """Carry out everything a run found; True where an answer could now differ."""
     moved = _relabel(connection, changes)
     moved |= _classify(connection, changes)
+    _drop_unfinished(connection)
     pending = connection.execute(
         select(func.count()).select_from(cases).where(cases.c.status == Status.PENDING)
     ).scalar_one()
@@ -36,10 +37,31 @@ def apply(connection: Connection, changes: Changes) -> bool:
         connection.execute(delete(vectors).where(vectors.c.row.in_(gone)))
         connection.execute(delete(probabilities).where(probabilities.c.row.in_(gone)))
         connection.execute(update(cases).where(chosen).values(status=Status.WITHDRAWN))
-    ready = connection.execute(
-        update(spaces).where(spaces.c.name.in_(changes.spaces), ~spaces.c.ready).values(ready=True)
-    ).rowcount
+    ready = _set_ready(connection)
     return moved or bool(pending or changes.withdrawn or ready)
+
+
+def _drop_unfinished(connection: Connection) -> None:
+    """Remove pending rows that could not answer: without a prediction, or without a vector of the network's own space.
+
+    They are what a file leaves that was changed behind the same size and time; the next run reads it again.
+    """
+    held = select(vectors.c.row).where(vectors.c.row == cases.c.row, vectors.c.space == NETWORK_SPACE)
+    unfinished = (cases.c.status == Status.PENDING) & (cases.c.predicted.is_(None) | ~held.exists())
+    connection.execute(delete(cases).where(unfinished))
+
+
+def _set_ready(connection: Connection) -> bool:
+    """A space can be asked when every case and held-out image has a vector in it; True where that changed for one."""
+    changed = False
+    for name, ready in connection.execute(select(spaces.c.name, spaces.c.ready)).all():
+        held = select(vectors.c.row).where(vectors.c.row == cases.c.row, vectors.c.space == name)
+        lacking = select(cases.c.row).where(cases.c.status.in_(rows.LIVE), ~held.exists()).limit(1)
+        whole = connection.execute(lacking).first() is None
+        if whole != ready:
+            connection.execute(update(spaces).where(spaces.c.name == name).values(ready=whole))
+            changed = True
+    return changed
 
 
 def _relabel(connection: Connection, changes: Changes) -> bool:

@@ -20,7 +20,7 @@ from sqlalchemy import func, select, text
 from casebase import clock
 from casebase.cases import Status
 from casebase.errors import StorageFailed
-from casebase.ports import Where
+from casebase.ports import CaseBase, Where
 from casebase.storage import chroma, derived, files, lock, publishing, rows
 from casebase.storage import matrix as matrices
 from casebase.storage.database import FILE
@@ -263,8 +263,9 @@ def recall_table(store: SqlCaseStore, view: View, space: str, asked: int = ASKED
     if len(names) < 2:
         return []
     picked = np.sort(clock.generator(view.generation).permutation(len(names))[:asked])
-    index = store.chroma()
-    codes = {name: number for number, name in enumerate(matrices.classes_of(store.matrix_folder(view)))}
+    snapshot = store.snapshot()
+    index = snapshot.chroma()
+    codes = {name: number for number, name in enumerate(matrices.classes_of(snapshot.matrix_folder()))}
     hits: dict[tuple[str, str, bool], list[float]] = {}
     first: dict[tuple[str, str, bool], list[bool]] = {}
     for position in picked.tolist():
@@ -277,7 +278,7 @@ def recall_table(store: SqlCaseStore, view: View, space: str, asked: int = ASKED
             truth = np.sort(distance[mask])[:K]
             if not len(truth):
                 continue
-            served, which = _served(store, space, vector, name, own, set(called.tolist()), names[position])
+            served, which = _served(snapshot, space, vector, name, own, set(called.tolist()), names[position])
             _score(hits, first, (name, which, True), truth, served)
             if index is not None and name != "nearest":
                 where = _filter(name, own, codes, set(called.tolist()))
@@ -305,10 +306,10 @@ def _truth(store: SqlCaseStore, space: str, dim: int) -> tuple[np.ndarray, np.nd
 
 
 def _served(
-    store: SqlCaseStore, space: str, vector: np.ndarray, name: str, own: str, everything: set[str], itself: str
+    base: CaseBase, space: str, vector: np.ndarray, name: str, own: str, everything: set[str], itself: str
 ) -> tuple[list[float], str]:
     wanted = {"nearest": None, "twins": (own,), "counterfactuals": tuple(sorted(everything - {own}))}[name]
-    found = store.nearest(space, vector, K + 1, where=Where(wanted))
+    found = base.nearest(space, vector, K + 1, where=Where(wanted))
     return [hit.distance for hit in found.hits if hit.case.id != itself][:K], found.index
 
 

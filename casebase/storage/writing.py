@@ -129,11 +129,10 @@ class SqlCaseStore(SqlCaseBase):
         if not entries:
             return
         with self._begin() as connection:
+            self._drop_outdated(connection, {e.image.id: e.sha256 for e in entries})
             present = self._rows_of(connection, [e.image.id for e in entries])
             fresh = [e for e in entries if (e.image.id, e.sha256) not in present]
             if fresh:
-                outdated = cases.c.case_id.in_([e.image.id for e in fresh]) & (cases.c.status == Status.PENDING)
-                connection.execute(delete(cases).where(outdated))
                 adding = insert(cases).returning(cases.c.row, sort_by_parameter_order=True)
                 numbers = connection.execute(adding, [_values(run, e) for e in fresh]).scalars().all()
                 present |= {(e.image.id, e.sha256): int(n) for e, n in zip(fresh, numbers, strict=True)}
@@ -150,6 +149,15 @@ class SqlCaseStore(SqlCaseBase):
                 connection.execute(delete(vectors).where(chosen))
             if values:
                 connection.execute(insert(vectors), values)
+
+    def _drop_outdated(self, connection: Connection, read: Mapping[str, str]) -> None:
+        """Remove pending versions whose bytes are no longer those on the disk, the file having gone back included."""
+        chosen = select(cases.c.row, cases.c.case_id, cases.c.sha256).where(cases.c.status == Status.PENDING)
+        for part in rows.parts(list(read)):
+            waiting = connection.execute(chosen.where(cases.c.case_id.in_(part))).all()
+            stale = [row.row for row in waiting if row.sha256 != read[row.case_id]]
+            if stale:
+                connection.execute(delete(cases).where(cases.c.row.in_(stale)))
 
     def _rows_of(self, connection: Connection, ids: Sequence[str]) -> dict[tuple[str, str], int]:
         chosen = select(cases.c.case_id, cases.c.sha256, cases.c.row).where(cases.c.status.in_(rows.STORED))

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from casebase.errors import FingerprintMismatch, NotFound, UsageError
+from casebase.errors import FingerprintMismatch, Moved, NotFound, UsageError
 from casebase.ports import Ball, CaseStore, Relabel, Where
 from casebase.settings import Settings
 from casebase.storage.memory import MemoryCaseStore
 from casebase.storage.opening import make_store, open_store
+from casebase.storage.verify import verify
 from tests.fakes import CLASSES, changes, clustered, entry, fill, fingerprint
 
 Make = Callable[[], CaseStore]
@@ -194,7 +195,7 @@ def test_a_second_space_is_added_to_known_images(store: CaseStore) -> None:
         store.declare("clip", fingerprint(3), {})
         store.retain(run, [replace(first, vectors={"clip": np.array([1, 2, 2], np.float32)})])
         assert "clip" not in store.spaces()
-        assert store.publish(run, changes(spaces=["avgpool", "clip"]))
+        assert store.publish(run, changes())
     assert set(store.spaces()) == {"avgpool", "clip"}
     assert store.vectors("clip", ["a"])[0] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
     assert store.count() == 1
@@ -256,3 +257,80 @@ def test_reopening_finds_everything(tmp_path: Path) -> None:
     assert [(h.case.id, h.distance) for h in found.hits] == before
     assert found.index == "chroma"
     again.close()
+
+
+def test_a_space_that_not_every_case_has_cannot_be_asked_and_stops_no_other(store: CaseStore) -> None:
+    vectors, _ = clustered(3)
+    first, second = entry("a", vectors[0], 0), entry("b", vectors[1], 1)
+    fill(store, [first, second])
+    with store.writing("test") as run:
+        store.declare("clip", fingerprint(3), {})
+        store.retain(run, [replace(first, vectors={"clip": np.array([1, 2, 2], np.float32)})])
+        store.publish(run, changes())
+    assert set(store.spaces()) == {"avgpool"}
+    assert store.nearest("avgpool", vectors[0], 1).hits[0].case.id == "a"
+    with store.writing("test") as run:
+        store.retain(run, [replace(second, vectors={"clip": np.array([2, 1, 2], np.float32)})])
+        assert store.publish(run, changes())
+    assert set(store.spaces()) == {"avgpool", "clip"}
+    fill(store, [entry("c", vectors[2], 2)])
+    assert set(store.spaces()) == {"avgpool"}
+    assert store.count() == 3
+
+
+def test_a_file_that_went_back_to_its_old_bytes_keeps_its_old_version(store: CaseStore) -> None:
+    """A, then B in a run that was interrupted, then A again: the pending B must not be published."""
+    vectors, _ = clustered(3)
+    old = entry("a", vectors[0], 0, sha256="A", pixel_hash="A")
+    fill(store, [old])
+    with store.writing("test") as run:
+        store.retain(run, [entry("a", vectors[1], 1, sha256="B", pixel_hash="B")])
+    fill(store, [old])
+    assert store.get(["a"])["a"].pixel_hash == "A"
+    assert store.known(["a"])["a"].sha256 == "A"
+    assert store.nearest("avgpool", vectors[0], 1).hits[0].distance == pytest.approx(0, abs=1e-6)
+
+
+def test_an_answer_is_of_one_generation_whatever_is_published_meanwhile(tmp_path: Path) -> None:
+    vectors, called = clustered(40)
+    settings = Settings(base=tmp_path / "base")
+    writer = make_store(settings)
+    fill(writer, [entry(f"{i:02d}", v, int(c)) for i, (v, c) in enumerate(zip(vectors, called, strict=True))])
+    reader = open_store(settings)
+    early, late = reader.snapshot(), reader.snapshot()
+    before = [h.case.id for h in early.nearest("avgpool", vectors[0], 40).hits]
+    fill(writer, [], withdrawn=["00", "01"])
+    assert [h.case.id for h in early.nearest("avgpool", vectors[0], 40).hits] == before
+    with pytest.raises(Moved):
+        late.known_pixels("pixels-00")
+    assert {h.case.id for h in reader.nearest("avgpool", vectors[0], 40).hits} == set(before) - {"00", "01"}
+    assert not [finding for finding in verify(writer).findings if finding.repairable]
+    writer.close()
+    reader.close()
+
+
+def test_a_reader_behind_builds_nothing_under_its_old_generation(tmp_path: Path) -> None:
+    vectors, called = clustered(40)
+    settings = Settings(base=tmp_path / "base")
+    writer = make_store(settings)
+    fill(writer, [entry(f"{i:02d}", v, int(c)) for i, (v, c) in enumerate(zip(vectors, called, strict=True))])
+    reader = open_store(settings)
+    behind = reader.snapshot()
+    fill(writer, [], withdrawn=["00"])
+    with pytest.raises(Moved):
+        behind.nearest("avgpool", vectors[0], 5)
+    assert not [finding for finding in verify(writer).findings if finding.repairable]
+    assert len(reader.nearest("avgpool", vectors[0], 40).hits) == 39
+    writer.close()
+    reader.close()
+
+
+def test_more_cases_than_are_remembered_lose_no_hit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("casebase.storage.snapshot.MOST_REMEMBERED", 4)
+    vectors, called = clustered(40)
+    store = make_store(Settings(base=tmp_path / "base"))
+    fill(store, [entry(f"{i:02d}", v, int(c)) for i, (v, c) in enumerate(zip(vectors, called, strict=True))])
+    snapshot = store.snapshot()
+    for query in vectors[:6]:
+        assert len(snapshot.nearest("avgpool", query, 10).hits) == 10
+    store.close()
