@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -48,7 +48,7 @@ Image = str | Path | bytes
 class IndexOptions:
     """Everything ``index`` can be told beyond the data: networks, spaces, and which part of the data."""
 
-    model: ModelChoice = field(default_factory=ModelChoice)
+    model: ModelChoice | None = None
     spaces: Sequence[str] = ()
     split: str | None = None
     limit: int | None = None
@@ -118,13 +118,14 @@ class Base:
         ``DataError``, ``Locked``, ``FingerprintMismatch``, ``StorageFailed`` and all
         errors of loading a network; a bad image is listed in the summary and skipped.
         """
-        wanted = options or IndexOptions(model=self._model)
+        wanted = options or IndexOptions()
+        choice = wanted.model or self._model
         source = open_source(data_of(self.settings, data))
         scope = Scope(wanted.split, wanted.limit, wanted.thumbnails)
         if self._create:  # a first run that failed at once has taken the folder away again
             self._store = wiring.made_anew(self._store, self.settings)
         with self._store.writing("index") as run:  # locked before the first image, not after hours
-            prepared = wiring.prepare(self._store, source, self.settings, wanted.model, scope, wanted.spaces)
+            prepared = wiring.prepare(self._store, source, self.settings, choice, scope, wanted.spaces)
             announce(prepared.describe)
             if callable(progress):
                 summary = index(prepared.source, prepared.plan, self._store, run, progress)
@@ -185,7 +186,7 @@ class Base:
         )  # fmt: skip
 
     def _picture(self, image: Image) -> tuple[str, reading.Picture]:
-        name = "standard input" if isinstance(image, bytes) else str(image)
+        name = reading.STANDARD_INPUT if isinstance(image, bytes) else str(image)
         try:
             source = image if isinstance(image, bytes) else Path(image)
             return name, reading.read(source, megapixels=self.settings.max_megapixels)

@@ -32,6 +32,9 @@ def caveats(
             told.append(f"the query is a held-out image of this base: {named}{more}; held-out images never answer")
         else:
             told.append(f"the query is a case of this base: {named}{more}; it was left out of every list")
+    groups = sorted({case.group for case in copies if case.group is not None})
+    if groups:
+        told.append(f"cases of the query's own group ({', '.join(map(printable, groups))}) were left out of every list")
     alike = {c.id: c for answer in (nearest, twins, *unlike) for c in answer.alike}
     for case in alike.values():
         told.append(f"{printable(case.path)} looks like the query's own photograph; its likeness is no evidence")

@@ -275,8 +275,8 @@ class CaseStore(CaseBase, Protocol):
         """Make everything pending visible in one transaction and rebuild the indexes; False if nothing changed."""
         ...
 
-    def skip(self, run: int, path: str, reason: str) -> None:
-        """Record a file that could not be used."""
+    def skip(self, run: int, refused: Mapping[str, str]) -> None:
+        """Record files that could not be used, with their reasons."""
         ...
 
     def finish(self, run: int, summary: Mapping[str, Any]) -> None:

@@ -158,7 +158,9 @@ def _retrieve(
 ) -> Retrieval:
     started = clock.seconds()
     called = prediction.predicted
-    themselves = Themselves(picture.pixel_hash, picture.look_hash)
+    copies = case_base.known_pixels(picture.pixel_hash)
+    groups = frozenset(case.group for case in copies if case.group is not None)
+    themselves = Themselves(picture.pixel_hash, picture.look_hash, groups)
     weighted = wanted.space == CONTRIBUTION
     weights = networks.classifier.class_weights(called) if weighted else None
     if weights is not None and not weights.any():
@@ -184,7 +186,6 @@ def _retrieve(
     twin = twins.rows[0].distance if twins.rows else None
     gate = None if twin is None else case_base.comparable(wanted.space, called, twin)
     trust = support(prediction, plain.rows, twin, None if nun is None else nun.distance, gate)
-    copies = case_base.known_pixels(picture.pixel_hash)
     sources = {"nearest": nearest.source, "twins": twins.source, "counterfactuals": _worst(unlike)}
     return Retrieval(
         query=_asked(name, picture, copies),
@@ -199,7 +200,7 @@ def _retrieve(
         fingerprint=networks.classifier.fingerprint,
         k=wanted.k,
         warnings=tuple(caveats(wanted.k, wanted.space, called, nearest, twins, unlike, rivals, copies, classes, semi)),
-        seconds={"embed": embed_seconds, "search": clock.seconds() - started},
+        seconds=_spent(embed_seconds, clock.seconds() - started),
     )
 
 
@@ -209,6 +210,11 @@ def _asked(name: str, picture: Picture, copies: Sequence[Case]) -> Asked:
         return Asked(name, picture.sha256, None)
     known = min(copies, key=lambda case: (case.status != Status.ACTIVE, case.id))
     return Asked(name, picture.sha256, known.id, known.status == Status.HELD_OUT)
+
+
+def _spent(embed: float, search: float) -> dict[str, float]:
+    """Seconds of the parts; explaining, if it is asked for, adds its own."""
+    return {"embed": embed, "search": search, "explain": 0.0, "total": embed + search}
 
 
 def _seen_from(question: Question, rows: Sequence[Neighbour]) -> tuple[Neighbour, ...]:

@@ -22,6 +22,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from casebase import hashing
 from casebase.errors import ImageError, ModelError
 
+# Sizes are checked here, as errors, and odd metadata is no reason to speak. Not done around each call: warning filters
+# belong to the whole process, and several threads read at once.
+warnings.filterwarnings("ignore", module=r"PIL\..*")
+
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
 SMALLEST_SIDE = 4
@@ -30,6 +34,8 @@ PIXEL_BYTES = 8
 OTHER_BYTES = 16_000_000
 """A file may hold 8 bytes for each pixel allowed (16-bit RGBA, not compressed) and this much beside them."""
 DECODER = "pillow-box/1"
+STANDARD_INPUT = "standard input"
+"""What an image from a pipe is called where a path would stand."""
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -150,22 +156,20 @@ def read(source: Path | bytes, *, megapixels: float = DEFAULT_MEGAPIXELS) -> Pic
     """
     data = _bytes(source, megapixels)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # size is checked below, as an error; odd EXIF is no reason to speak
-            with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-                width, height = opened.size
-                _check_size(width, height, megapixels)
-                opened.load()
-                image = _rgb(ImageOps.exif_transpose(opened))
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            width, height = opened.size
+            _check_size(width, height, megapixels)
+            opened.load()
+            image = _rgb(ImageOps.exif_transpose(opened))
     except ImageError:
         raise
     except UnidentifiedImageError:
         raise ImageError(f"not an image casebase reads ({', '.join(FORMATS)})") from None
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageError(f"more than {megapixels:g} megapixels; raise max_megapixels to allow it") from None
     except MemoryError:
         raise ImageError("too large for this machine's memory") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, ArithmeticError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError, ArithmeticError, Warning) as error:
         # Pillow's plug-ins raise all of these on damaged files.
         raise ImageError(f"damaged or truncated ({_one_line(error)})") from None
     return Picture(image, hashing.of_bytes(data), hashing.of_pixels(image), hashing.of_look(image))

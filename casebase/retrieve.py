@@ -29,14 +29,15 @@ the hash further and are not found this way."""
 
 @dataclass(frozen=True, slots=True)
 class Themselves:
-    """What must not answer: the query's own case and exact copies of its pixels."""
+    """What must not answer: the query's own case, exact copies of its pixels, and cases of its ``groups``."""
 
     pixel_hash: str
     look_hash: int
+    groups: frozenset[str] = frozenset()
 
     def owns(self, case: Case) -> bool:
-        """Whether a case is the query itself, pixel by pixel."""
-        return case.pixel_hash == self.pixel_hash
+        """Whether a case is the query itself, pixel by pixel, or of its group (one video, one patient, one animal)."""
+        return case.pixel_hash == self.pixel_hash or (case.group is not None and case.group in self.groups)
 
     def resembles(self, hit: Hit) -> bool:
         """Whether a case looks like the query's photograph encoded anew."""
@@ -108,6 +109,8 @@ def fold(hits: Sequence[Hit], apart: Callable[[Case, Case], float]) -> list[list
     for hit in hits:
         for group in groups:
             first = group[0].case
+            if (hit.case.label, hit.case.predicted) != (first.label, first.predicted):
+                continue  # one photograph under two names is a contradiction to be seen, not a copy to be folded
             if hit.case.pixel_hash == first.pixel_hash:
                 group.append(hit)
                 break

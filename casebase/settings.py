@@ -35,6 +35,7 @@ class Settings:
 
 
 _CHOICES = {"device": ("auto", "cpu", "cuda", "mps"), "precision": ("auto", "fp32", "bf16")}
+_MOST = {"max_megapixels": 178.0}  # Pillow itself refuses what is larger
 _LEAST = {"max_megapixels": 0.0001, "workers": 0, "batch_size": 1, "seed": 0}
 
 
@@ -118,4 +119,6 @@ def _checked(name: str, value: Any, source: str) -> Any:
         raise SettingsError(f"{source}: {name} must be one of {', '.join(_CHOICES[name])}, not {found!r}")
     if name in _LEAST and not found >= _LEAST[name]:
         raise SettingsError(f"{source}: {name} must be at least {_LEAST[name]}, not {found}")
+    if name in _MOST and found > _MOST[name]:
+        raise SettingsError(f"{source}: {name} must be at most {_MOST[name]:g}, not {found}")
     return found

@@ -10,7 +10,7 @@ import typer
 
 from casebase.cli import exits, options
 from casebase.cli.screen import Screen, fail
-from casebase.errors import ImageError, UsageError
+from casebase.errors import ImageError, NoNeighbour, UsageError
 from casebase.reading import printable
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def query(
                     k=k, space=space, rival=rival, saliency=None if no_overlays else saliency,
                     command=" ".join(["casebase", *sys.argv[1:]]),
                 )  # fmt: skip
-            except ImageError as error:
+            except (ImageError, UsageError, NoNeighbour) as error:
                 if len(images) == 1:
                     raise
                 fail(str(error))
@@ -84,7 +84,10 @@ def query(
 def _save(seen: Explanation, report: Path, count: int, screen: Screen) -> None:
     target = report
     if count > 1:
-        report.mkdir(parents=True, exist_ok=True)
+        try:
+            report.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--report {report} is no folder that can be made ({error.strerror})") from None
         target = report / f"{Path(seen.retrieval.query.path).stem}-{seen.retrieval.query.sha256[:8]}.html"
     saved = seen.save(target)
     screen.note(f"report: {saved}")

@@ -10,7 +10,7 @@ from casebase.answers import Neighbour, Retrieval, Role
 from casebase.explain import sentences, verdict
 from casebase.explain.figures import Gallery
 from casebase.explanations import Card, Explanation, Level, Report, Section, Statement
-from casebase.reading import printable
+from casebase.reading import STANDARD_INPUT, printable
 from casebase.settings import DEFAULT_BASE
 
 
@@ -159,7 +159,7 @@ def commands(answer: Retrieval, base: str) -> list[str]:
     if against is not None and printable(against.case.id) == against.case.id:
         offered.append(f"casebase cases show {shlex.quote(against.case.id)}{where}")
     path = answer.query.path
-    if path != "-" and printable(path) == path:
+    if path != STANDARD_INPUT and printable(path) == path:
         rival = answer.prediction.runner_up
         if rival is not None and printable(rival) == rival and len(answer.rivals) != 1:
             offered.append(f"casebase query {shlex.quote(path)} --rival {shlex.quote(rival)}{where}")

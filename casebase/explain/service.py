@@ -109,8 +109,7 @@ def explain(
         deletions = _deletions(retrieval, saliency, seen, network, place, wanted.seed)
     where = _where(retrieval, cases, seen, network, warnings)
     spent = clock.seconds() - started
-    seconds = {**retrieval.seconds, "explain": spent}
-    seconds["total"] = sum(seconds.values())
+    seconds = {**retrieval.seconds, "explain": spent, "total": retrieval.seconds["total"] + spent}
     return Explanation(
         retrieval=retrieval, shown=seen.shown, saliency=saliency, where=where, deletions=deletions,
         warnings=tuple(dict.fromkeys(warnings)), facts=facts, seconds=seconds,

@@ -124,6 +124,7 @@ class _Tally:
     unchanged: int = 0
     embedded: int = 0
     done: int = 0
+    kept: int = 0
     relabelled: dict[str, Relabel] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
@@ -158,11 +159,10 @@ def index(
     listed = source.chosen(plan.split, plan.limit)
     tally = _Tally(skipped=dict(source.refused))
     names = [embedder.space for embedder in plan.embedders]
-    number = store.source(source.root)
+    number = store.source(source.origin)
     for embedder in plan.embedders:
         store.declare(embedder.space, embedder.fingerprint, plan.facts.get(embedder.space, {}))
-    for path, reason in source.refused.items():
-        store.skip(run, path, reason)
+    store.skip(run, source.refused)
     images = ((source.image(one, number), _held_out(source, plan.split, one.split)) for one in listed)
     embedding = clock.seconds()
     _embed(images, len(listed), plan, store, number, run, tally, progress)
@@ -176,7 +176,11 @@ def index(
     store.publish(
         run, Changes(withdrawn, tally.relabelled, classified.classify, classified.reclassify, classified.facts)
     )
-    incomplete = [
+    if tally.kept:
+        incomplete = [f"{tally.kept} skipped files are still answered from their last readable version"]
+    else:
+        incomplete = []
+    incomplete += [
         f"the space {name!r} is not complete yet: index all data with `--space {name}` before asking in it"
         for name in names
         if name not in store.spaces()
@@ -196,7 +200,7 @@ def dry_run(source: Source, plan: DryPlan, store: CaseStore) -> IndexSummary:
     """What :func:`index` would do, by path, size and time alone; nothing is read, embedded or written."""
     started = clock.seconds()
     listed = source.chosen(plan.split, plan.limit)
-    number = store.source_number(source.root)
+    number = store.source_number(source.origin)
     added = updated = unchanged = 0
     for block in chunked(listed, BLOCK):
         images = [source.image(one, number) for one in block]
@@ -239,7 +243,7 @@ def _embed(
                 task = _task(image, names, found.get(image.id), held_out=held_out)
                 if isinstance(task, str):
                     tally.skipped[image.relative] = task
-                    store.skip(run, image.relative, task)
+                    store.skip(run, {image.relative: task})
                 elif isinstance(task, _Task):
                     yield replace(task, source=number)
                     continue
@@ -375,7 +379,8 @@ def _count(task: _Task, outcome: _Outcome, store: CaseStore, run: int, tally: _T
     tally.done += 1
     if isinstance(outcome, str):
         tally.skipped[task.image.relative] = outcome
-        store.skip(run, task.image.relative, outcome)
+        tally.kept += task.known is not None
+        store.skip(run, {task.image.relative: outcome})
     elif isinstance(outcome, Relabel):
         new = (outcome.label, outcome.split, outcome.group, outcome.held_out)
         same = task.known is not None and _said(task.known) == new

@@ -48,6 +48,12 @@ class Source:
     listed: Sequence[Listed]
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    manifest: Path | None = None
+
+    @property
+    def origin(self) -> Path:
+        """What names the source: the manifest, or the folder. Two manifests of one folder are two sources."""
+        return self.manifest or self.root
 
     @property
     def labels(self) -> list[str]:
@@ -260,7 +266,7 @@ def _manifest(path: Path) -> Source:
             continue
         listed[relative] = (line, image)
     images = sorted((image for _, image in listed.values()), key=lambda image: os.fsencode(image.relative))
-    return Source(root, images, refused)
+    return Source(root, images, refused, manifest=path)
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, str | None]]]:

@@ -151,9 +151,9 @@ class MemoryCaseStore:
         self._ready = ready
         return moved
 
-    def skip(self, run: int, path: str, reason: str) -> None:
-        """Record a skipped file."""
-        self.skipped[path] = reason
+    def skip(self, run: int, refused: Mapping[str, str]) -> None:
+        """Record skipped files."""
+        self.skipped |= refused
 
     def finish(self, run: int, summary: Mapping[str, Any]) -> None:
         """Record how a run ended."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -32,7 +33,9 @@ def keep(base: Path, pixel_hash: str, data: bytes) -> None:
     try:
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
+            aside = target.with_suffix(f".{threading.get_ident()}")
+            aside.write_bytes(data)
+            aside.replace(target)  # whole or absent; not synced, since it can be made again
     except OSError:
         with contextlib.suppress(OSError):
             target.unlink(missing_ok=True)

@@ -51,13 +51,24 @@ def put_setting(connection: Connection, name: str, value: Any) -> None:
     connection.execute(settings.insert().values(name=name, value=value))
 
 
-def roots(connection: Connection, folder: Path) -> dict[int, Path]:
-    """Where each source's images are now: beside the case base if both were moved together, else where they were."""
+MANIFESTS = (".csv", ".jsonl", ".ndjson")
+
+
+def origins(connection: Connection, folder: Path) -> dict[int, Path]:
+    """Each source, a folder or a manifest: beside the case base if both were moved together, else where it was."""
     found = {}
     for row in connection.execute(select(sources)):
         beside = Path(os.path.normpath(folder.resolve() / row.relative))
         found[row.number] = beside if beside.exists() else Path(row.absolute)
     return found
+
+
+def roots(connection: Connection, folder: Path) -> dict[int, Path]:
+    """The folder below which each source's paths lie: the source itself, or the folder of a manifest."""
+    return {
+        number: place.parent if place.suffix.lower() in MANIFESTS and not place.is_dir() else place
+        for number, place in origins(connection, folder).items()
+    }
 
 
 def to_case(row: Any, places: Mapping[int, Path]) -> Case:

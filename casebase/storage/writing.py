@@ -67,7 +67,7 @@ class SqlCaseStore(SqlCaseBase):
         root = root.resolve()
         relative = os.path.relpath(root, self.folder.resolve())
         with self._begin() as connection:
-            for number, place in rows.roots(connection, self.folder).items():
+            for number, place in rows.origins(connection, self.folder).items():
                 if place.resolve() == root:
                     chosen = sources.c.number == number
                     connection.execute(update(sources).where(chosen).values(relative=relative, absolute=str(root)))
@@ -80,7 +80,7 @@ class SqlCaseStore(SqlCaseBase):
         """The number a root has or would get; nothing is written."""
         root = root.resolve()
         with sql_errors(str(self.folder)), self.engine.connect() as connection:
-            for number, place in rows.roots(connection, self.folder).items():
+            for number, place in rows.origins(connection, self.folder).items():
                 if place.resolve() == root:
                     return number
             return int(connection.execute(select(func.max(sources.c.number))).scalar() or 0) + 1
@@ -201,7 +201,7 @@ class SqlCaseStore(SqlCaseBase):
             derived.write_matrix(self, fresh, fresh.matrix)
             derived.build_chroma(self, fresh, before)
             self.close_view()  # the audit's figures are part of a view
-        if moved and changes.withdrawn:
+        if moved and view.generation:  # a first run has replaced and withdrawn nothing
             pictures.forget(self.folder, self._pixels_in_use)
         return moved
 
@@ -214,11 +214,14 @@ class SqlCaseStore(SqlCaseBase):
                 for found in connection.execute(chosen.where(cases.c.pixel_hash.in_(part))).scalars()
             }
 
-    def skip(self, run: int, path: str, reason: str) -> None:
-        """Record a file that could not be used."""
+    def skip(self, run: int, refused: Mapping[str, str]) -> None:
+        """Record files that could not be used, in one transaction."""
+        if not refused:
+            return
         with self._begin() as connection:
-            connection.execute(delete(skipped).where(skipped.c.run == run, skipped.c.path == path))
-            connection.execute(insert(skipped).values(run=run, path=path, reason=reason))
+            for part in rows.parts(list(refused)):
+                connection.execute(delete(skipped).where(skipped.c.run == run, skipped.c.path.in_(part)))
+            connection.execute(insert(skipped), [{"run": run, "path": p, "reason": r} for p, r in refused.items()])
 
     def finish(self, run: int, summary: Mapping[str, Any]) -> None:
         """Record how a run ended."""

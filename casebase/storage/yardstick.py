@@ -23,6 +23,7 @@ from casebase.storage.matrix import ExactIndex
 from casebase.storage.translate import file_errors
 
 FEWEST = 20
+COPY = 1e-6
 MOST_PAIRS = 10_000
 MOST_REFERENCES = 400
 PAIR_BUDGET = 2_000_000
@@ -105,7 +106,9 @@ def _nearest(queries: Matrix, own: Matrix, themselves: NDArray[np.int64] | None)
         scores = queries[start : start + 64] @ own.T  # (64, n)
         if themselves is not None:
             scores[np.arange(len(scores)), themselves[start : start + 64]] = -2.0
-        found.append(1.0 - scores.max(axis=1))
+        scores[scores > 1.0 - COPY] = -2.0  # an exact copy of a query never answers it either
+        best = scores.max(axis=1)
+        found.append(1.0 - best[best > -2.0])
     return np.sort(np.maximum(np.concatenate(found), 0.0).astype(np.float32))
 
 

@@ -66,11 +66,15 @@ def explained_network(
     if known is None and not start.exists():
         return _first(store, settings, choice, labels)
     network = read_network(store, start if known is None else explained_folder(store, known), settings)
+    kind = str(store.setting("start") if known is None else known["kind"])
     if choice.names_a_network:
-        _same_network(network, _named_network(choice, settings), store)
+        _same_network(network, _named_network(choice, settings), store, kind)
+    if choice.layer is not None and choice.layer != store.setting("layer"):
+        raise UsageError("this base was made with another layer; leave out --layer, or index into another --base")
+    if choice.head != "auto" and (choice.head == "network") != (kind == NETWORK):
+        raise UsageError("the head was chosen when this base was made; leave out --head, or index into another --base")
     if known is None:
-        return network, [], str(store.setting("start"))
-    kind = str(known["kind"])
+        return network, [], kind
     if choice.refit_head and kind != FITTED:
         raise UsageError("this base uses the network's own classes; --refit-head is for a fitted head")
     return network, [] if choice.refit_head else _strangers(labels, network.classes or (), kind), kind
@@ -135,13 +139,20 @@ def _named_network(choice: ModelChoice, settings: Settings) -> ExplainedNetwork:
     return ExplainedNetwork(loaded, device=where, layer=choice.layer, batch_size=settings.batch_size)
 
 
-def _same_network(stored: ExplainedNetwork, named: ExplainedNetwork, store: SqlCaseStore) -> None:
+def _same_network(stored: ExplainedNetwork, named: ExplainedNetwork, store: SqlCaseStore, kind: str) -> None:
     one, other = stored.fingerprint, named.with_precision(stored.precision).fingerprint
     if one != other:
         raise FingerprintMismatch(
             f"{store.folder} was made with another network ({'; '.join(one.differences(other))}: here / now); "
             "leave out --model and --weights to go on with it, or index into another --base"
         )
+    if kind == NETWORK and named.classifier_fingerprint is not None:
+        held = named.with_precision(stored.precision).classifier_fingerprint
+        if held != stored.classifier_fingerprint:
+            raise FingerprintMismatch(
+                f"{store.folder} was made with another head on the same backbone; leave out --model and --weights "
+                "to go on with it, or index into another --base"
+            )
 
 
 def in_precision(
@@ -190,12 +201,19 @@ def clip_network(store: SqlCaseStore, settings: Settings, choice: ModelChoice) -
     from casebase.networks.open_clip_net import ClipEmbedder
 
     place = store.folder / "models" / CLIP_SPACE
-    if place.exists():
-        return read_clip(store, settings)
+    held = read_clip(store, settings) if place.exists() else None
+    if held is not None and choice.clip_weights is None and choice.clip_model == DEFAULT_CLIP:
+        return held
     wanted = backbones.Wanted(
         choice.clip_model, weights=choice.clip_weights, pretrained=not choice.clip_untrained, seed=settings.seed
     )
     where = devices.choose(settings.device)
     embedder = ClipEmbedder(backbones.load(wanted), device=where, batch_size=settings.batch_size)
+    if held is not None and held.fingerprint != embedder.fingerprint:
+        apart = "; ".join(held.fingerprint.differences(embedder.fingerprint))
+        raise FingerprintMismatch(
+            f"the space 'clip' of this base was made otherwise ({apart}: here / now); "
+            "leave out --clip-model and --clip-weights, or index into another --base"
+        )
     model_folder.save(embedder, place)
     return embedder

@@ -17,6 +17,7 @@ WANTED = {
     "SettingsError": 2, "UnknownBackbone": 2, "UnknownClass": 2, "MissingExtra": 2,
     "DataError": 1, "ImageError": 1, "NoTargetLayer": 1, "CheckpointRefused": 1, "WeightsMissing": 1,
     "NotFound": 1, "EmptyCaseBase": 1, "FingerprintMismatch": 1, "MigrationNeeded": 1, "StorageFailed": 1,
+    "Moved": 1,
     "Locked": 5, "NoCaseBase": 10, "NoLike": 1, "NoUnlike": 1,
 }  # fmt: skip
 

@@ -264,7 +264,7 @@ def test_commands_quote_names_and_leave_out_what_cannot_be_typed() -> None:
         "casebase query 'my cat.jpg' --report report.html --base 'my base'",
     ]
     assert Made(path="bad\x1b[31m.jpg").report.next_commands == []
-    assert Made(path="-").report.next_commands == []
+    assert Made(path="standard input").report.next_commands == []
 
 
 def test_nothing_is_ever_explained_with_because() -> None:
