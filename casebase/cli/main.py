@@ -119,10 +119,14 @@ def _unexpected(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exc()
         return exits.FAILED
-    with tempfile.NamedTemporaryFile("w", prefix="casebase-", suffix=".log", delete=False, encoding="utf-8") as log:
-        traceback.print_exception(error, file=log)
     said = str(error).splitlines()[0] if str(error) else "no message"
-    fail(f"unexpected {kind.__name__} ({said}); details are in {Path(log.name)}, please report it")
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="casebase-", suffix=".log", delete=False, encoding="utf-8") as log:
+            traceback.print_exception(error, file=log)
+        where = f"details are in {Path(log.name)}"
+    except OSError:  # a full disk may well be the reason of it all
+        where = "--debug shows the details"
+    fail(f"unexpected {kind.__name__} ({said}); {where}, please report it")
     return exits.FAILED
 
 

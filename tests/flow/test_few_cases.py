@@ -22,11 +22,11 @@ def test_k_beyond_the_class_gives_what_there_is(shared_base: Path, stranger: Pat
         assert name in warned
 
 
-def test_a_class_with_one_case_and_a_base_with_one_class(tmp_path: Path, model: Path, stranger: Path) -> None:
+def test_a_class_with_one_case(tmp_path: Path, model: Path, stranger: Path, call: Call) -> None:
     photos = photos_at(tmp_path / "photos", 8, ("dog", "owl"))
     (photos / "cat").mkdir()
     draw("cat", 1).save(photos / "cat" / "only.png")
-    told = run("index", "photos", "--model", model, *PLAIN, "--base", "base", "--json", cwd=tmp_path).expect(0).json
+    told = call("index", photos, "--model", model, *PLAIN, "--base", tmp_path / "base", "--json").expect(0).json
     assert told["classes"] == {"cat": 1, "dog": 8, "owl": 8}
     done = run("query", stranger, "--base", "base", "--json", cwd=tmp_path).expect(0).json
     assert len(done["nearest"]) == 5

@@ -250,6 +250,28 @@ def test_a_rotated_picture_is_the_same_case_and_the_same_query_as_the_upright_on
     assert np.abs(one - other).max() < 1e-6
 
 
+def test_names_that_are_long_or_no_text_are_queries_like_any_other(
+    tmp_path: Path, shared_base: Path, stranger: Path, call: Call
+) -> None:
+    odd = tmp_path / os.fsdecode(b"\xff\xfe" + 240 * b"n" + b".png")
+    shutil.copy(stranger, odd)
+    done = call("query", odd, "--base", shared_base, "--json", "--report", tmp_path / "why.html").expect(0).json
+    assert done["query"]["path"] == str(odd)
+    assert call("query", odd, "--base", shared_base).expect(0).out
+    said = call("query", tmp_path / (300 * "n" + ".png"), "--base", shared_base).expect(1).sentence
+    assert "File name too long" in said
+
+
+def test_a_class_folder_that_cannot_be_read_withdraws_nothing(photos: Path, base: Path, call: Call) -> None:
+    (photos / "cat").chmod(0)
+    try:
+        done = run("index", photos, "--base", base, "--json", obedient=True)
+    finally:
+        (photos / "cat").chmod(0o755)
+    assert "cat cannot be read (Permission denied)" in done.expect(1).sentence
+    assert call("stats", "--base", base, "--json").expect(0).json["cases"] == 30
+
+
 def test_a_pipe_as_a_query_is_refused_and_standard_input_is_offered(
     tmp_path: Path, shared_base: Path, call: Call
 ) -> None:

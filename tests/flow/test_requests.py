@@ -247,11 +247,14 @@ def test_manifest_rows_without_a_file_are_skipped_with_their_reason(
     tmp_path: Path, photos: Path, model: Path, call: Call
 ) -> None:
     rows = [{"path": f"{kind}/{i:04d}.png", "label": kind} for kind in ("cat", "dog") for i in range(11)]
+    rows.append({"path": "cat/" + 300 * "n" + ".png", "label": "cat"})
     (photos / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     arguments = ["index", photos / "rows.jsonl", "--model", model, *PLAIN, "--base", tmp_path / "base"]
     done = call(*arguments, "--json", "--strict").expect(3).json
     assert done["skipped"] == [
-        {"path": "cat/0010.png", "reason": "no such file"}, {"path": "dog/0010.png", "reason": "no such file"}
+        {"path": "cat/0010.png", "reason": "no such file"},
+        {"path": "cat/" + 300 * "n" + ".png", "reason": "cannot be read (File name too long)"},
+        {"path": "dog/0010.png", "reason": "no such file"},
     ]  # fmt: skip
     assert done["cases"] == 20
 
