@@ -164,6 +164,11 @@ def run(options: Options) -> Section:
         f"{photographs.about}; page cache warm; casebase in {kind}, the precision its own `index` chose; "
         f"{options.rounds} rounds. The script is held at the better of one and two threads, its model already loaded."
     )
+    if contest.precision != "bf16":
+        about += (
+            f" **`index` chose {contest.precision} (under 256 photographs, no native bf16, or the formats disagree), so "
+            f"the lower bar of {FASTER[contest.precision]}× applies, not the {FASTER['bf16']}× of the default.**"
+        )
     if not photographs.real_weights:
         about += " **The weights are random: agreement between number formats means little here.**"
     return Section(
