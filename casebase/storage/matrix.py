@@ -24,6 +24,8 @@ from casebase.storage.translate import file_errors
 SLACK = np.float32(4e-6)
 """Candidates within this similarity of the k-th stay in: float32 sums differ by about 1e-7, exact order follows."""
 BLOCK = 8192
+FEW = 4
+"""Rows picked one by one cost a few times a row of a scan; above this share of a list it is scanned."""
 SHARED = ("keys.npz", "classes.json")
 SEAL = "seal.json"
 _ID = np.dtype("S16")
@@ -173,10 +175,17 @@ class ExactIndex:
         positions = np.concatenate([np.arange(s.start, s.stop) for s in slices] or [np.empty(0, np.int64)])
         if not len(positions):
             return []
-        near = self._similar(query, weights, slices)
-        if inside is not None:
+        if inside is None:
+            near = self._similar(query, weights, slices)
+        else:
             held = self._inside(positions, self._similar(inside[0], weights, slices), *inside, weights)
-            positions, near = positions[held], near[held]
+            few = FEW * np.count_nonzero(held) < len(positions)
+            positions = positions[held]
+            near = (
+                _scores(np.asarray(self.rows[positions]), query, weights)
+                if few
+                else self._similar(query, weights, slices)[held]
+            )
         if k < len(positions):
             kth = np.partition(near, len(near) - k)[len(near) - k]
             positions = positions[near >= kth - SLACK]
@@ -209,21 +218,22 @@ class ExactIndex:
         if self._last is not None and self._last[:2] == key:
             return np.concatenate([self._last[2][part] for part in slices])
         if sum(part.stop - part.start for part in slices) < len(self):
-            return np.concatenate([self._scores(query, weights, part) for part in slices])
-        self._last = (*key, self._scores(query, weights, slice(0, len(self))))
+            return np.concatenate([_scores(self.rows[part], query, weights) for part in slices])
+        self._last = (*key, _scores(self.rows, query, weights))
         return np.concatenate([self._last[2][part] for part in slices])
 
-    def _scores(self, query: Vector, weights: Vector | None, part: slice) -> NDArray[np.float32]:
-        rows = self.rows[part]
-        if weights is None:
-            direction = query / np.float32(max(float(np.linalg.norm(query)), 1e-30))
-            return np.asarray(rows @ direction.astype(np.float32))
-        squared = weights.astype(np.float32) ** 2
-        weighted = query.astype(np.float32) * squared
-        length = np.float32(np.linalg.norm(query * weights))
-        out = np.empty(len(rows), dtype=np.float32)
-        for start in range(0, len(rows), BLOCK):
-            block = np.asarray(rows[start : start + BLOCK])
-            norms = np.sqrt(np.square(block) @ squared) * length
-            out[start : start + BLOCK] = np.divide(block @ weighted, norms, out=np.zeros_like(norms), where=norms > 0)
-        return out
+
+def _scores(rows: Rows, query: Vector, weights: Vector | None) -> NDArray[np.float32]:
+    """Similarities ``(n,)`` of rows ``(n, D)`` to a query, as quick as they can be had."""
+    if weights is None:
+        direction = query / np.float32(max(float(np.linalg.norm(query)), 1e-30))
+        return np.asarray(rows @ direction.astype(np.float32))
+    squared = weights.astype(np.float32) ** 2
+    weighted = query.astype(np.float32) * squared
+    length = np.float32(np.linalg.norm(query * weights))
+    out = np.empty(len(rows), dtype=np.float32)
+    for start in range(0, len(rows), BLOCK):
+        block = np.asarray(rows[start : start + BLOCK])
+        norms = np.sqrt(np.square(block) @ squared) * length
+        out[start : start + BLOCK] = np.divide(block @ weighted, norms, out=np.zeros_like(norms), where=norms > 0)
+    return out
