@@ -166,7 +166,7 @@ def run(options: Options) -> Section:
     )
     if contest.precision != "bf16":
         about += (
-            f" **`index` chose {contest.precision} (under 256 photographs, no native bf16, or the formats disagree), so "
+            f" **`index` chose {contest.precision} (few photographs, no native bf16, or disagreement), so "
             f"the lower bar of {FASTER[contest.precision]}× applies, not the {FASTER['bf16']}× of the default.**"
         )
     if not photographs.real_weights:

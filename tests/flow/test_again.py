@@ -84,7 +84,7 @@ def test_a_changed_split_moves_images_out_of_the_answers_without_embedding(
         json.dumps({**row, "split": "val" if row["path"].endswith(("8.png", "9.png")) else "train"}) for row in rows
     ))  # fmt: skip
     done = call("index", manifest, "--base", base, "--json").expect(0).json
-    assert counts(done) == (0, 0, 20, 0)
+    assert counts(done) == (0, 4, 16, 0)
     assert (done["cases"], done["held_out"]) == (16, 4)
     asked = (
         call("query", photos / "cat/0009.png", "--base", base, "--k", "50", "--json", "--no-overlays").expect(0).json
