@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks.cold_bench import fresh
 from benchmarks.options import Options, tell
 from benchmarks.results import Section
-from benchmarks.timing import Bar, Contender, Lap, Laps, Row, rounds, spread
+from benchmarks.timing import Bar, Contender, Laps, Row, rounds, spread
 from casebase import clock
 from casebase.networks.small import SIDE
 
@@ -46,7 +46,7 @@ def run(options: Options) -> Section:
     def child(limit: int, batch: int) -> dict[str, float]:
         base = options.scratch / "memory-base"
         shutil.rmtree(base, ignore_errors=True)
-        said = fresh(["-m", "benchmarks.memory_child", str(data), str(base), str(limit), str(batch)])
+        said = fresh(["-m", "benchmarks.memory_child", str(data), str(base), str(limit), str(batch), str(few)])
         return {name: float(value) for name, value in json.loads(said.strip().splitlines()[-1]).items()}
 
     contenders = [
@@ -69,17 +69,18 @@ def run(options: Options) -> Section:
 def judged(laps: Laps, few: int, many: int) -> list[Row]:
     """The rows: growth per further image in both phases, and the peaks."""
 
-    def above(lap: Lap, phase: str) -> float:
-        return lap.figures[phase] - lap.figures["before"]
+    later = [(lap.figures["embed"] - lap.figures["early"]) / 1024 / (many - few) for lap in laps["many"]]
 
     def growth(phase: str) -> list[float]:
         pairs = zip(laps["few"], laps["many"], strict=True)
-        return [(above(b, phase) - above(a, phase)) / 1024 / (many - few) for a, b in pairs]
+        return [(b.figures[phase] - a.figures[phase]) / 1024 / (many - few) for a, b in pairs]
 
     rows = [
-        Row("growth per further image while embedding", spread(growth("embed")), " KiB", 2,
-            Bar(BAR_KIB, at_least=False), note=f"from {few} to {many} images, batch {BATCH}"),
-        Row("growth per further image while publishing", spread(growth("publish")), " KiB", 2,
+        Row("growth per further image while embedding", spread(later), " KiB", 2, Bar(BAR_KIB, at_least=False),
+            note=f"inside one process: peak over {many} images less peak over the first {few}, batch {BATCH}"),
+        Row("the same between processes", spread(growth("embed")), " KiB", 2,
+            note="two processes differ by some MiB from the start, which this divides as well"),
+        Row("growth per further image while publishing, between processes", spread(growth("publish")), " KiB", 2,
             note="Chroma's graph, keys; features of up to 20,000 images for the head"),
     ]  # fmt: skip
     names = {
