@@ -101,7 +101,8 @@ def series(store: SqlCaseStore, world: World, oracle: Oracle, queries: int) -> A
 
 def against_chroma(store: SqlCaseStore, world: World, oracle: Oracle, queries: int) -> tuple[list[float], float, float]:
     """Any class but one, exact search against Chroma's ``$ne`` in turns: ratios, recall of both."""
-    index = store.chroma()
+    snapshot = store.snapshot()
+    index = snapshot.chroma()
     if index is None:
         raise RuntimeError("Chroma cannot be opened")
     codes = {name: i for i, name in enumerate(sorted(world.classes))}
@@ -112,7 +113,7 @@ def against_chroma(store: SqlCaseStore, world: World, oracle: Oracle, queries: i
         held: dict[str, list[float]] = {}
 
         def searched(v: NDArray[np.float32] = vector, o: tuple[str, ...] = others, h: dict = held) -> None:  # type: ignore[type-arg]
-            h["exact"] = [hit.distance for hit in store.nearest(NETWORK_SPACE, v, K, where=Where(o)).hits]
+            h["exact"] = [hit.distance for hit in snapshot.nearest(NETWORK_SPACE, v, K, where=Where(o)).hits]
 
         def walked(v: NDArray[np.float32] = vector, own: int = own, h: dict = held) -> None:  # type: ignore[type-arg]
             where: Mapping[str, object] = {"predicted": {"$ne": codes[world.classes[own]]}}
