@@ -94,7 +94,7 @@ def test_a_changed_split_moves_images_out_of_the_answers_without_embedding(
     call("verify", "--deep", "--base", base).expect(0)
     manifest.write_text("\n".join(json.dumps({**row, "label": "dog", "split": "train"}) for row in rows))
     done = call("index", manifest, "--base", base, "--json").expect(0).json
-    assert (counts(done), done["classes"]) == ((0, 0, 20, 0), {"dog": 20})
+    assert (counts(done), done["classes"]) == ((0, 12, 8, 0), {"dog": 20})
     call("verify", "--deep", "--base", base).expect(0)
 
 
