@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase.answers import Comparable
-from casebase.cases import Case, Fingerprint, SourceImage
+from casebase.cases import Case, Fingerprint, SourceImage, Status
 from casebase.reading import Preprocess
 
 if TYPE_CHECKING:
+    from casebase.evaluations import Evaluation
     from casebase.explanations import Report
 
 Matrix = NDArray[np.float32]
@@ -130,6 +131,19 @@ class Found:
     warning: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """A block of images as the explained network saw them.
+
+    ``features (n, D) float32`` of one space, not normalised; ``probabilities (n, C) float32`` in the order of
+    :meth:`CaseBase.class_names`; ``cases`` in the order of the rows.
+    """
+
+    cases: Sequence[Case]
+    features: Matrix
+    probabilities: Matrix
+
+
 class CaseBase(Protocol):
     """Rows and vectors behind one door: callers never see the two stores disagree."""
 
@@ -186,6 +200,18 @@ class CaseBase(Protocol):
 
     def comparable(self, space: str, predicted: str, distance: float) -> Comparable | None:
         """How usual a nearest-twin distance is for this class; None with too few reference images."""
+        ...
+
+    def class_names(self) -> Sequence[str]:
+        """The explained network's classes, in the order of stored probabilities; empty before the first index."""
+        ...
+
+    def parts(self) -> Mapping[tuple[Status, str | None], int]:
+        """Number of active cases and of held-out images, by status and split."""
+        ...
+
+    def examined(self, space: str, status: Status, *, split: str | None = None) -> Iterator[Examined]:
+        """Active cases, or held-out images, of one split or of all, in blocks and in a fixed order."""
         ...
 
 
@@ -302,4 +328,16 @@ class Renderer(Protocol):
 
     def inline(self, report: Report) -> str:
         """The report as HTML for a notebook cell."""
+        ...
+
+
+class EvaluationWriter(Protocol):
+    """An evaluation in forms somebody can look at."""
+
+    def write(self, evaluation: Evaluation, folder: Path) -> Path:
+        """Write page, JSON, tables and plots into a new folder and return it; nothing is left behind on failure."""
+        ...
+
+    def inline(self, evaluation: Evaluation) -> str:
+        """The page as HTML for a notebook cell."""
         ...

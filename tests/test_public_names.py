@@ -17,6 +17,7 @@ PUBLIC = {
         "Base", "Demo", "Findings", "IndexOptions", "IndexSummary", "ModelChoice", "Stats", "check", "check_data",
         "data_of", "demo", "doctor", "plan", "preview",
     },
+    "casebase.evaluate": set(),
     "casebase.explain": {"ExplainedNetwork", "Wanted", "compose", "dumps", "explain"},
     "casebase.indexer": {
         "IndexSummary", "Progress", "Source", "dry_run", "index", "lines", "open_source", "write_set",

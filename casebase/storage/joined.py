@@ -7,7 +7,7 @@ now; otherwise it is rebuilt, or the truth is searched exactly and the answer sa
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import Engine, func, select
@@ -15,7 +15,7 @@ from sqlalchemy import Engine, func, select
 from casebase.answers import Comparable
 from casebase.cases import Case, Fingerprint, Status
 from casebase.distance import Matrix, Vector
-from casebase.ports import Ball, Found, Where
+from casebase.ports import Ball, Examined, Found, Where
 from casebase.storage import rows
 from casebase.storage.generation import Truth, View, matrix_place
 from casebase.storage.schema import cases, spaces
@@ -83,6 +83,18 @@ class SqlCaseBase(Truth):
     def comparable(self, space: str, predicted: str, distance: float) -> Comparable | None:
         """How usual a nearest-twin distance is."""
         return self.snapshot().comparable(space, predicted, distance)
+
+    def class_names(self) -> Sequence[str]:
+        """The explained network's classes, in the order of stored probabilities."""
+        return self.snapshot().class_names()
+
+    def parts(self) -> Mapping[tuple[Status, str | None], int]:
+        """Number of active cases and of held-out images, by status and split."""
+        return self.snapshot().parts()
+
+    def examined(self, space: str, status: Status, *, split: str | None = None) -> Iterator[Examined]:
+        """Active cases or held-out images in blocks."""
+        return self.snapshot().examined(space, status, split=split)
 
     def declared(self, space: str) -> Fingerprint | None:
         """The fingerprint of a space, complete or not; None where it was never announced."""

@@ -18,7 +18,7 @@ from casebase.answers import Comparable
 from casebase.cases import Case, Fingerprint, Status
 from casebase.distance import Matrix, Vector, check_query, cosine, unit, weighted_cosine
 from casebase.errors import FingerprintMismatch, NotFound, UsageError
-from casebase.ports import Ball, Changes, Entry, Found, Known, Stored, Where
+from casebase.ports import Ball, Changes, Entry, Examined, Found, Known, Stored, Where
 from casebase.retrieve import ordered
 from casebase.spaces import NETWORK_SPACE, stored_space
 
@@ -234,6 +234,35 @@ class MemoryCaseStore:
     def comparable(self, space: str, predicted: str, distance: float) -> Comparable | None:
         """Memory keeps no yardstick."""
         return None
+
+    def class_names(self) -> Sequence[str]:
+        """The explained network's classes."""
+        return self._classes
+
+    def parts(self) -> Mapping[tuple[Status, str | None], int]:
+        """Number of active cases and of held-out images, by status and split."""
+        seen = Counter((self._status(name), entry.image.split) for name, entry in self._visible())
+        return {part: seen[part] for part in sorted(seen, key=lambda part: (part[0], part[1] or ""))}
+
+    def examined(self, space: str, status: Status, *, split: str | None = None) -> Iterator[Examined]:
+        """Everything in one block, in order of ids."""
+        held = stored_space(space)
+        if held not in self._ready:
+            raise UsageError(f"no space {space!r} in this case base")
+        chosen = [
+            (name, entry)
+            for name, entry in self._visible()
+            if self._status(name) == status and split in (None, entry.image.split)
+        ]
+        if chosen:
+            yield Examined(
+                [self._case(name) for name, _ in chosen],
+                np.stack([np.asarray(entry.vectors[held], np.float32) for _, entry in chosen]),
+                np.stack([np.asarray(self._said[name], np.float32) for name, _ in chosen]),
+            )
+
+    def _visible(self) -> list[tuple[str, Entry]]:
+        return [(n, e) for n, e in sorted(self._live.items()) if n not in self._pending and n in self._said]
 
     def _active(self) -> list[str]:
         return [name for name, entry in sorted(self._live.items()) if not entry.held_out]

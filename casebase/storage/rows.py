@@ -15,8 +15,8 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 from casebase.cases import Case, Status
 from casebase.distance import Matrix
 from casebase.errors import StorageFailed
-from casebase.ports import Known
-from casebase.storage.schema import cases, settings, sources, vectors
+from casebase.ports import Examined, Known
+from casebase.storage.schema import cases, probabilities, settings, sources, vectors
 
 LIVE = (Status.ACTIVE, Status.HELD_OUT)
 STORED = (Status.PENDING, *LIVE)
@@ -152,6 +152,17 @@ def counts(connection: Connection, status: str = Status.ACTIVE) -> dict[str, int
     return {row[0]: int(row[1]) for row in connection.execute(chosen)}
 
 
+def parts_of_set(connection: Connection) -> dict[tuple[Status, str | None], int]:
+    """Number of active cases and held-out images by (status, split)."""
+    chosen = (
+        select(cases.c.status, cases.c.split, func.count())
+        .where(cases.c.status.in_(LIVE), cases.c.predicted.is_not(None))
+        .group_by(cases.c.status, cases.c.split)
+    )
+    found = [(Status(row[0]), row[1], int(row[2])) for row in connection.execute(chosen)]
+    return {(status, split): n for status, split, n in sorted(found, key=lambda part: (part[0], part[1] or ""))}
+
+
 def blob(vector: NDArray[np.float32]) -> bytes:
     """A vector as it is stored."""
     return vector.astype("<f4").tobytes()
@@ -186,3 +197,29 @@ def stream_vectors(
         numbers = np.fromiter((r.row for r in rows), np.int64, len(rows))
         matrix = np.stack([unblob(r.vector, dim) for r in rows])
         yield numbers, matrix, np.fromiter((r.norm for r in rows), np.float32, len(rows))
+
+
+def stream_examined(
+    connection: Connection, space: str, dim: int, classes: int, status: Status, split: str | None,
+    places: Mapping[int, Path], block: int = 1024,
+) -> Iterator[Examined]:  # fmt: skip
+    """Blocks of images with their features and probabilities, in order of rows; constant memory."""
+    last = 0
+    chosen = (
+        select(cases.c.row, *CASE_COLUMNS, vectors.c.vector, vectors.c.norm, probabilities.c.softmax)
+        .join(vectors, vectors.c.row == cases.c.row)
+        .join(probabilities, probabilities.c.row == cases.c.row)
+        .where(vectors.c.space == space, cases.c.status == status, cases.c.row > bindparam("last"))
+        .order_by(cases.c.row)
+        .limit(block)
+    )
+    if split is not None:
+        chosen = chosen.where(cases.c.split == split)
+    while found := connection.execute(chosen, {"last": last}).all():
+        last = found[-1].row
+        norms = np.fromiter((row.norm for row in found), np.float32, len(found))
+        yield Examined(
+            [to_case(row, places) for row in found],
+            np.stack([unblob(row.vector, dim) for row in found]) * norms[:, None],
+            np.stack([unblob(row.softmax, classes) for row in found]),
+        )

@@ -17,7 +17,7 @@ from casebase.answers import Comparable
 from casebase.cases import Case, Fingerprint, Status
 from casebase.distance import Matrix, Vector, check_query
 from casebase.errors import Locked, Moved, NotFound, StorageFailed, UsageError
-from casebase.ports import Ball, Found, Hit, Where
+from casebase.ports import Ball, Examined, Found, Hit, Where
 from casebase.spaces import CONTRIBUTION, stored_space
 from casebase.storage import derived, rows
 from casebase.storage.chroma import ChromaIndex
@@ -124,6 +124,25 @@ class Snapshot:
     def comparable(self, space: str, predicted: str, distance: float) -> Comparable | None:
         """How usual a nearest-twin distance is; None for ``contribution``."""
         return None if space == CONTRIBUTION else self._yardstick(space).comparable(predicted, distance)
+
+    def class_names(self) -> Sequence[str]:
+        """The explained network's classes, in the order of stored probabilities."""
+        with self._reading() as connection:
+            return list(rows.setting(connection, "classifier", {}).get("classes", ()))
+
+    def parts(self) -> Mapping[tuple[Status, str | None], int]:
+        """Number of active cases and of held-out images, by status and split."""
+        with self._reading() as connection:
+            return rows.parts_of_set(connection)
+
+    def examined(self, space: str, status: Status, *, split: str | None = None) -> Iterator[Examined]:
+        """Active cases or held-out images in blocks, in order of their rows."""
+        name = stored_space(space)
+        if name not in self._view.fingerprints:
+            raise UsageError(f"no space {space!r} in this case base; it has {', '.join(self._view.fingerprints)}")
+        dim, classes = self._view.fingerprints[name].dim, len(self.class_names())
+        with self._reading() as connection:
+            yield from rows.stream_examined(connection, name, dim, classes, status, split, self._view.places)
 
     def _exact(self, space: str) -> ExactIndex:
         view = self._view

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from casebase.cases import Status
 from casebase.errors import FingerprintMismatch, Moved, NotFound, UsageError
 from casebase.ports import Ball, CaseStore, Relabel, Where
 from casebase.settings import Settings
@@ -334,3 +335,39 @@ def test_more_cases_than_are_remembered_lose_no_hit(tmp_path: Path, monkeypatch:
     for query in vectors[:6]:
         assert len(snapshot.nearest("avgpool", query, 10).hits) == 10
     store.close()
+
+
+def test_examined_images_come_with_what_the_network_saw_and_said(store: CaseStore) -> None:
+    vectors, called = clustered(12)
+    entries = []
+    for i, (vector, c) in enumerate(zip(vectors, called, strict=True)):
+        made = entry(f"{i:02d}", vector, int(c), label="owl", held_out=i % 3 == 0)
+        split = "train" if i % 3 else ("val", "test")[i % 2]
+        entries.append(replace(made, image=replace(made.image, split=split)))
+    fill(store, entries)
+    assert list(store.class_names()) == list(CLASSES)
+    assert store.parts() == {
+        (Status.ACTIVE, "train"): 8, (Status.HELD_OUT, "test"): 2, (Status.HELD_OUT, "val"): 2,
+    }  # fmt: skip
+    for status, split, wanted in [
+        (Status.HELD_OUT, None, [0, 3, 6, 9]),
+        (Status.HELD_OUT, "test", [3, 9]),
+        (Status.ACTIVE, "train", [i for i in range(12) if i % 3]),
+        (Status.ACTIVE, "nobody", []),
+    ]:
+        blocks = list(store.examined("avgpool", status, split=split))
+        seen = [case for block in blocks for case in block.cases]
+        assert [case.id for case in seen] == [f"{i:02d}" for i in wanted]
+        if wanted:
+            assert {case.status for case in seen} == {status}
+            features = np.concatenate([block.features for block in blocks])
+            np.testing.assert_allclose(features, vectors[wanted], rtol=1e-5, atol=1e-5)
+            said = np.concatenate([block.probabilities for block in blocks])
+            assert said.argmax(1).tolist() == [int(called[i]) for i in wanted]
+    with pytest.raises(UsageError):
+        next(iter(store.examined("clip", Status.ACTIVE)))
+
+
+def test_an_empty_base_has_no_class_and_no_part(store: CaseStore) -> None:
+    assert list(store.class_names()) == []
+    assert store.parts() == {}
