@@ -1,7 +1,7 @@
 """Intervals of measured figures: Wilson's for a share, the bootstrap for everything else.
 
-B. Efron, 1979, "Bootstrap Methods: Another Look at the Jackknife", https://doi.org/10.1214/aos/1176344552. Images of one
-group (one animal, one patient) are drawn together: a cluster bootstrap, since they are not independent.
+B. Efron, 1979, "Bootstrap Methods: Another Look at the Jackknife", https://doi.org/10.1214/aos/1176344552. Images of
+one group (one animal, one patient) are drawn together: a cluster bootstrap, since they are not independent.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ def test_the_bootstrap_of_a_mean_has_its_standard_error() -> None:
     values = np.random.default_rng(0).normal(size=400)
     found = bootstrap(lambda rows: float(values[rows].mean()), 400, seed=1)
     assert found.value == pytest.approx(values.mean())
-    assert found.low is not None and found.high is not None
+    assert found.low is not None
+    assert found.high is not None
     assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.12)
 
 
