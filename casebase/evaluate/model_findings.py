@@ -125,8 +125,8 @@ def _calibration(found: Found) -> Iterator[Statement]:
     elif (gap_low := found.gap.low or 0.0) > 0 or (found.gap.high or 0.0) < 0:
         more = "sure" if gap_low > 0 else "unsure"
         yield Statement(
-            f"On average it is too {more} of itself: confidence minus accuracy is {told(found.gap, 'points')} points. Bin "
-            f"by bin its calibration error, {percent(error)}, is no larger than chance makes it "
+            f"On average it is too {more} of itself: confidence minus accuracy is {told(found.gap, 'points')} points. "
+            f"Bin by bin its calibration error, {percent(error)}, is no larger than chance makes it "
             f"({told(expected, 'share')}).",
             Level.CAUTION,
         )
@@ -155,6 +155,11 @@ def _balance(found: Found) -> Iterator[Statement]:
 def _figures(found: Found) -> Iterator[Statement]:
     n, right = found.outcomes.n, found.outcomes.n - found.outcomes.wrong
     yield Statement(f"Right on {right} of {_images(n)}: {told(found.accuracy, 'share')}.", Level.PLAIN)
+    elsewhere = [one for one in found.classes if not one.labelled]
+    if elsewhere:
+        answers = sum(one.called for one in elsewhere)
+        text = f"{answers} answers name classes that have no image here ({len(elsewhere)} of them)."
+        yield Statement(text, Level.PLAIN)
     judged = [one for one in found.classes if one.labelled >= FEW_OF_A_CLASS and _certain(one.recall)]
     if len(judged) > 1:
         worst = min(judged, key=lambda one: one.recall.value or 0.0)

@@ -12,7 +12,7 @@ from casebase.evaluate.intervals import share
 from casebase.evaluate.model_scores import TOP, ClassScores, Found
 from casebase.evaluate.outcomes import Outcomes
 from casebase.evaluations import Cell, Column, Measured, Table
-from casebase.reading import percent, printable
+from casebase.reading import percent
 
 WIDE = 12
 """Up to this many classes the confusion matrix is also a table."""
@@ -125,10 +125,10 @@ def _averages(found: Found) -> Table:
 def _confusion(found: Found) -> Table:
     names, matrix = shown_classes(found)
     rows: list[Mapping[str, Cell]] = [
-        {"label": name, **{f"predicted {place}": int(n) for place, n in enumerate(row)}}
+        {"label": name, **{f"predicted {called}": int(n) for called, n in zip(names, row, strict=True)}}
         for name, row in zip(names, matrix, strict=True)
     ]
-    columns = [Column(f"predicted {place}", name, "count", f"called {name}") for place, name in enumerate(names)]
+    columns = [Column(f"predicted {name}", name, "count", f"called {name}") for name in names]
     return Table(
         "confusion", "What is called what", "Rows are labels, columns what the network calls them; numbers of images.",
         [Column("label", "label"), *columns], rows,
@@ -141,7 +141,7 @@ def shown_classes(found: Found) -> tuple[list[str], np.ndarray[Any, np.dtype[np.
     whole = scores.confusion(outcomes.truth, outcomes.called, len(outcomes.names))
     place = {name: number for number, name in enumerate(outcomes.names)}
     rows = [place[one.name] for one in found.classes]
-    return [printable(one.name) for one in found.classes], whole[np.ix_(rows, rows)]
+    return [one.name for one in found.classes], whole[np.ix_(rows, rows)]
 
 
 def _mistakes(found: Found) -> Table:
