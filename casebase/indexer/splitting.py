@@ -84,7 +84,7 @@ class Division:
         rows.writerow(("path", "label", "split", "group"))
         start, end = os.path.realpath(root), os.path.realpath(folder)
         for image in self.placed:
-            path = os.path.join(start, image.relative)  # noqa: PTH118  # joined without following anything
+            path = os.path.join(start, image.relative)  # joined without following anything
             try:
                 shown = os.path.relpath(path, end).replace(os.sep, "/")
             except ValueError:  # another drive
@@ -149,13 +149,8 @@ def _completed(
     train and test, the validation part is taken from train: 15 of 85, as in a set without splits. Train and
     validation alone are left as they are.
     """
-    if TRAIN in have:
-        if VAL in have or TEST not in have:
-            made = [] if VAL in have else [VAL, TEST]
-        else:
-            made = [VAL]
-    else:
-        made = [part for part in PARTS if part not in have]
+    as_they_are = have == {TRAIN, VAL}
+    made = [] if as_they_are else [part for part in PARTS if part not in have]
     if not made:
         return []
     pool = [place for place, part in enumerate(named) if part in (None, TRAIN)]
@@ -258,12 +253,16 @@ def _usable(found: Division) -> None:
 def _remarks(found: Division) -> list[str]:
     """What a reader of the figures should know about the parts."""
     counts, told = found.counts(), []
-    alone = [label for label, n in counts[TRAIN].items() if n == 1 and sum(c.get(label, 0) for c in counts.values()) == 1]
+    alone = [
+        label for label, n in counts[TRAIN].items() if n == 1 and sum(c.get(label, 0) for c in counts.values()) == 1
+    ]
     if alone:
         shown = ", ".join(map(printable, alone[:SHOWN])) + (", …" if len(alone) > SHOWN else "")
         told.append(f"a single image cannot be divided, so it is trained on and never measured: {shown}")
     for part in (VAL, TEST):
-        lacking = [label for label in found.classes if part in counts and label not in counts[part] and label not in alone]
+        lacking = [
+            label for label in found.classes if part in counts and label not in counts[part] and label not in alone
+        ]
         if lacking:
             shown = ", ".join(map(printable, lacking[:SHOWN])) + (", …" if len(lacking) > SHOWN else "")
             told.append(f"{part} has no image of {shown}")
@@ -275,7 +274,9 @@ def _remarks(found: Division) -> list[str]:
         told.append("no image could be held out for validation: no epoch is chosen, and training runs to its end")
     if found.leaks:
         shown = "; ".join(found.leaks[:SHOWN])
-        told.append(f"leak allowed: {len(found.leaks)} times images are shared between parts ({shown}); figures flatter")
+        told.append(
+            f"leak allowed: {len(found.leaks)} times images are shared between parts ({shown}); figures flatter"
+        )
     most, least = max(counts[TRAIN].values()), min(counts[TRAIN].values())
     if most > 3 * least:
         told.append(

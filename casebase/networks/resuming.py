@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +79,10 @@ class Resuming:
                 "make room there, and the same command goes on from the last epoch that was kept"
             ) from None
 
-    def forget(self) -> None:
+    def forget_state(self) -> None:
         """Remove the state: the training is finished, or begins anew."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for path in self.folder.glob(f"{STATE}*"):
+            path.unlink(missing_ok=True)
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:

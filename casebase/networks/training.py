@@ -206,12 +206,12 @@ def repeatable(device: str) -> Iterator[None]:
     cudnn = torch.backends.cudnn
     before = (cudnn.deterministic, cudnn.benchmark, torch.are_deterministic_algorithms_enabled())
     cudnn.deterministic, cudnn.benchmark = True, False
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
     try:
         yield
     finally:
         cudnn.deterministic, cudnn.benchmark = before[:2]
-        torch.use_deterministic_algorithms(before[2])
+        torch.use_deterministic_algorithms(mode=before[2])
 
 
 def balanced(counts: Sequence[int]) -> tuple[float, ...]:

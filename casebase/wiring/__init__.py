@@ -1,8 +1,8 @@
 """Settings in, ready objects out: the one place where concrete classes meet.
 
 ``stores`` opens the store · ``asking`` loads the networks of a finished base · ``choices`` decides which network a new
-one is made with, ``indexing`` plans its run · ``machine`` tells what there is to compute on · ``demo`` trains the
-demo's network.
+one is made with, ``indexing`` plans its run · ``training`` makes a model folder, ``trained_folder`` reads what it
+remembers · ``machine`` tells what there is to compute on · ``demo`` trains the demo's network.
 """
 
 from casebase.wiring.asking import networks_of
@@ -19,11 +19,14 @@ from casebase.wiring.stores import (
     store_for_writing,
     thumbnails,
 )
+from casebase.wiring.training import Recipe, TrainOptions, train
 
 __all__ = [
     "ModelChoice",
     "Prepared",
+    "Recipe",
     "Scope",
+    "TrainOptions",
     "dry_plan",
     "environment",
     "examples",
@@ -39,6 +42,7 @@ __all__ = [
     "store_for_writing",
     "thumbnails",
     "tidy",
+    "train",
     "train_birds",
     "workers",
 ]
