@@ -47,7 +47,7 @@ Watcher = Callable[[Step | Epoch], None]
 
 @dataclass(frozen=True, eq=False)
 class Onlooker:
-    """Who hears how it goes on: ``reading`` of images looked through, as (done, total, skipped), ``told`` of training."""
+    """Who hears how it goes on: ``reading`` of images looked through (done, total, skipped), ``told`` of training."""
 
     reading: Callable[[int, int, int], None] = field(default=lambda done, total, skipped: None)
     told: Watcher = field(default=lambda moment: None)

@@ -131,6 +131,7 @@ def save(
         (draft / DESCRIPTION).write_text(f"{text}\n", encoding="utf-8")
         for name, data in further.items():
             (draft / name).write_bytes(data)
+        (draft / WEIGHTS).chmod(0o644)  # safetensors makes files that only their owner can read
         for name in (WEIGHTS, DESCRIPTION, *further):
             _synced(draft / name)
         draft.chmod(0o755)
