@@ -36,10 +36,9 @@ def _draw(axes: Axes, name: str, train: Sequence[float], val: Sequence[float | N
     name_axes(axes, across="epoch", up=name)
     axes.yaxis.grid(visible=True)
     axes.axvline(kept, color=QUIET, linewidth=1.0)
-    leftwards = 1 < len(train) == kept
     axes.annotate(
-        "kept", (kept, 0.0), (-4 if leftwards else 4, 4), xycoords=("data", "axes fraction"),
-        textcoords="offset points", color=QUIET, horizontalalignment="right" if leftwards else "left",
+        "kept", (kept, 1.0), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points", color=QUIET,
+        fontsize=10.0, horizontalalignment="center", verticalalignment="bottom",
     )  # fmt: skip
     for number, ((called, colour), values) in enumerate(zip(_LINES, (train, val), strict=True)):
         points = [(place, value) for place, value in enumerate(values, start=1) if value is not None]
