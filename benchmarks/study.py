@@ -61,11 +61,12 @@ def casebase(step: Sequence[object]) -> int:
     words = [str(word) for word in step]
     sys.stdout.write(f"\n$ casebase {shlex.join(words)}\n")
     sys.stdout.flush()
-    known = subprocess.run([sys.executable, "-m", "casebase", words[0], "--help"], capture_output=True, text=True)
+    asking = [sys.executable, "-m", "casebase", words[0], "--help"]
+    known = subprocess.run(asking, check=False, capture_output=True, text=True)
     if UNKNOWN in known.stdout + known.stderr:
         sys.stdout.write(f"(this version has no `casebase {words[0]}`)\n")
         return 0
-    return subprocess.run([sys.executable, "-m", "casebase", *words]).returncode
+    return subprocess.run([sys.executable, "-m", "casebase", *words], check=False).returncode
 
 
 def remembered(model: Path) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def train(
     lr: Annotated[float, typer.Option(help="Learning rate.", rich_help_panel=RECIPE)] = 1e-4,
     batch_size: Annotated[int, typer.Option(help="Images per step.", rich_help_panel=RECIPE)] = 32,
     optimiser: Annotated[str, typer.Option(help="adam, adamw or sgd.", rich_help_panel=RECIPE)] = "adamw",
-    schedule: Annotated[str, typer.Option(help="constant, cosine or onecycle.", rich_help_panel=RECIPE)] = "cosine",
+    schedule: Annotated[str, typer.Option(help="constant, cosine or onecycle.", rich_help_panel=RECIPE)] = "onecycle",
     weight_decay: Annotated[float, typer.Option(help="Weight decay.", rich_help_panel=RECIPE)] = 1e-2,
     label_smoothing: Annotated[float, typer.Option(help="Share of the label spread.", rich_help_panel=RECIPE)] = 0.0,
     class_weights: Annotated[

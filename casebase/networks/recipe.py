@@ -41,7 +41,7 @@ class Recipe:
     optimiser: str = "adamw"
     weight_decay: float = 1e-2
     momentum: float = 0.9
-    schedule: str = "cosine"
+    schedule: str = "onecycle"
     warm_up: float = 0.25
     class_weights: str = "none"
     label_smoothing: float = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from itertools import pairwise
 
 import pytest
 from PIL import Image
@@ -40,7 +41,7 @@ def test_the_points_are_where_the_figures_say() -> None:
     lines = [re.findall(r"[ML] ([\d.]+) ([\d.]+)", path) for path in re.findall(r'd="([^"z]+)"', svg)]
     points = next(found for found in lines if len(found) == 5)
     x, y = ([float(p[i]) for p in points] for i in (0, 1))
-    steps = [b - a for a, b in zip(x, x[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(x)]
     assert max(steps) - min(steps) < 0.01
     losses = [1.0 / i for i in range(1, 6)]
     share = [(y[i] - y[0]) / (y[4] - y[0]) for i in range(5)]
