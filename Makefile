@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-dev
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test check types format bench docs clean install
+.PHONY: help demo test check types format bench study docs clean install
 
 help:
 	@echo "make demo   a first look: draws a set, trains, indexes, asks, writes an HTML report"
 	@echo "make test   the whole offline test suite"
 	@echo "make check  format, lint, types, docs"
 	@echo "make bench  timings with ratios, into benchmarks/RESULTS.md"
+	@echo "make study DATA=photos/   the founding study's recipe and casebase's own on one set (docs/study.md)"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit("casebase needs Python 3.11 or newer, this is %d.%d" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -52,6 +53,10 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.run
+
+study: $(STAMP)
+	@test -n "$(DATA)" || { echo "make study DATA=photos/ [TRAIN='--weights resnet18.safetensors']"; exit 2; }
+	$(BIN)/python -m benchmarks.study "$(DATA)" -- $(TRAIN)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .demo

@@ -18,11 +18,12 @@ from casebase.evaluations import Evaluation
 from casebase.explain import ExplainedNetwork, Wanted, compose
 from casebase.explain import explain as look
 from casebase.explanations import QUERY_ID, Explanation
-from casebase.indexer import IndexSummary, Progress, dry_run, index, lines, open_source, write_set
+from casebase.indexer import IndexSummary, Progress, dry_run, index, lines, open_source, training_lines, write_set
 from casebase.query import Ask, Networks, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
-from casebase.wiring import EVALUATIONS, ModelChoice, Scope
+from casebase.trained import Onlooker, Trained
+from casebase.wiring import EVALUATIONS, ModelChoice, Recipe, Scope, TrainOptions
 
 __all__ = [
     "EVALUATIONS",
@@ -33,7 +34,11 @@ __all__ = [
     "IndexOptions",
     "IndexSummary",
     "ModelChoice",
+    "Onlooker",
+    "Recipe",
     "Stats",
+    "TrainOptions",
+    "Trained",
     "check",
     "check_data",
     "data_of",
@@ -41,6 +46,7 @@ __all__ = [
     "doctor",
     "plan",
     "preview",
+    "train",
 ]
 
 Image = str | Path | bytes
@@ -84,6 +90,23 @@ def preview(chosen: settings.Settings, data: str | Path | None, options: IndexOp
     source = open_source(data_of(chosen, data))
     with wiring.store_for_looking(chosen) as store:
         return dry_run(source, wiring.dry_plan(store, Scope(options.split, options.limit), options.spaces), store)
+
+
+def train(
+    chosen: settings.Settings,
+    data: str | Path | None,
+    options: TrainOptions | None = None,
+    *,
+    progress: bool | Onlooker = False,
+    announce: Callable[[str], None] = lambda line: None,
+) -> Trained:
+    """Fine-tune a classifier and save it as a model folder; an interrupted training goes on.
+
+    ``progress=True`` writes lines to standard error. Seed, device, precision, workers and memory come from the
+    settings. Raises ``DataError``, ``UsageError``, ``Diverged``, ``Locked`` and all errors of loading a network.
+    """
+    onlooker = progress if isinstance(progress, Onlooker) else training_lines() if progress else Onlooker()
+    return wiring.train(chosen, data_of(chosen, data), options or TrainOptions(), onlooker, announce)
 
 
 def check(chosen: settings.Settings, *, deep: bool = False) -> Findings:

@@ -12,6 +12,7 @@
     ├─ ImageError               one picture: unreadable, empty, too small, too large
     ├─ ModelError
     │  ├─ NoTargetLayer         no spatial feature map to explain
+    │  ├─ Diverged              a loss or a weight stopped being a finite number
     │  ├─ CheckpointRefused     weights that do not fit, or a file that is more than weights
     │  └─ WeightsMissing        a file that is not there, or a download without a network
     ├─ CaseBaseError
@@ -70,6 +71,10 @@ class ModelError(CasebaseError):
 
 class NoTargetLayer(ModelError):
     """The network has no spatial feature map where one is needed."""
+
+
+class Diverged(ModelError):
+    """In training, a loss or a weight stopped being a finite number."""
 
 
 class CheckpointRefused(ModelError):

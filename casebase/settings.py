@@ -31,12 +31,13 @@ class Settings:
     workers: int = 0
     batch_size: int = 16
     seed: int = 0
+    view_megabytes: int = 1024
     origin: Mapping[str, str] = field(default_factory=dict)
 
 
 _CHOICES = {"device": ("auto", "cpu", "cuda", "mps"), "precision": ("auto", "fp32", "bf16")}
 _MOST = {"max_megapixels": 178.0}  # Pillow itself refuses what is larger
-_LEAST = {"max_megapixels": 0.0001, "workers": 0, "batch_size": 1, "seed": 0}
+_LEAST = {"max_megapixels": 0.0001, "workers": 0, "batch_size": 1, "seed": 0, "view_megabytes": 0}
 
 
 def user_file(environment: Mapping[str, str]) -> Path:
@@ -107,8 +108,8 @@ def _toml(path: Path) -> Mapping[str, Any]:
 
 
 def _checked(name: str, value: Any, source: str) -> Any:
-    kinds: dict[str, type] = {"max_megapixels": float, "workers": int, "batch_size": int, "seed": int}
-    kind = kinds.get(name, str)
+    whole = ("workers", "batch_size", "seed", "view_megabytes")
+    kind: type = float if name == "max_megapixels" else int if name in whole else str
     try:
         if isinstance(value, bool) or (kind is str and not isinstance(value, str)):
             raise ValueError

@@ -42,7 +42,8 @@ SETTINGS = {
     "max_megapixels": "images with more pixels are skipped, or refused as a query",
     "workers": "threads that decode and embed; 0 means all cores this process may use",
     "batch_size": "images per forward pass",
-    "seed": "of the linear head's splits, an untrained network's weights, the demo, the deletion check",
+    "seed": "of training, the linear head's splits, an untrained network's weights, the demo, the deletion check",
+    "view_megabytes": "memory in which `train` keeps decoded images; what does not fit is decoded anew every epoch",
 }
 
 

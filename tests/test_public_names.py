@@ -16,12 +16,13 @@ PUBLIC = {
     "casebase.api": {
         "EVALUATIONS", "Evaluation",
         "Base", "Demo", "Findings", "IndexOptions", "IndexSummary", "ModelChoice", "Stats", "check", "check_data",
-        "data_of", "demo", "doctor", "plan", "preview",
+        "data_of", "demo", "doctor", "plan", "preview", "Onlooker", "Recipe", "TrainOptions", "Trained", "train",
     },
     "casebase.evaluate": set(),
     "casebase.explain": {"ExplainedNetwork", "Wanted", "compose", "dumps", "explain"},
     "casebase.indexer": {
-        "IndexSummary", "Progress", "Source", "dry_run", "index", "lines", "open_source", "write_set",
+        "IndexSummary", "Progress", "Source", "dry_run", "epoch_in_words", "index", "lines", "open_source",
+        "training_lines", "write_set",
     },
     "casebase.indexer.toy": {"NOTICE", "PARTS", "SPECIES", "Drawing", "Species", "draw", "write_set"},
     "casebase.networks": {

@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from casebase.reading import printable
+from casebase.reading import percent, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import Console
+
+    from casebase.trained import Onlooker
 
 WIDEST = 100
 
@@ -44,13 +46,60 @@ class Screen:
         sys.stdout.write(dumps(value) + "\n")
         sys.stdout.flush()
 
+    @property
+    def watched(self) -> bool:
+        """Whether standard error is a terminal that can redraw a line."""
+        return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    @contextmanager
+    def training(self) -> Iterator[Onlooker]:
+        """A bar for each epoch, and its figures as a line when it is over; plain lines where nobody watches."""
+        from casebase.trained import Epoch, Onlooker, Step
+
+        if self.quiet:
+            yield Onlooker()
+            return
+        from casebase.indexer import epoch_in_words, training_lines
+
+        if not self.watched:
+            yield training_lines()
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.text import Text
+
+        bar = Progress(
+            TextColumn("{task.fields[doing]}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"),
+            TimeRemainingColumn(), console=_console(sys.stderr, color=self.color), transient=True,
+        )  # fmt: skip
+        task = bar.add_task("", total=None, doing="loading the network", said="")
+        now = 0
+
+        def reading(done: int, total: int, skipped: int) -> None:
+            bar.update(task, completed=done, total=total, doing="reading", said=f"{skipped} skipped")
+
+        def told(moment: Step | Epoch) -> None:
+            nonlocal now
+            if isinstance(moment, Epoch):
+                bar.console.print(Text(epoch_in_words(moment)))
+                return
+            if moment.epoch != now:
+                now = moment.epoch
+                bar.reset(task, total=moment.total, doing=f"epoch {moment.epoch}/{moment.of}", said="")
+            speed = bar.tasks[0].speed
+            rate = f"{speed:.0f}/s, " if speed else ""
+            said = f"{rate}loss {moment.loss:.3f}, accuracy {percent(moment.accuracy)}"
+            bar.update(task, completed=moment.done, said=said)
+
+        with bar:
+            yield Onlooker(reading, told)
+
     @contextmanager
     def progress(self) -> Iterator[Callable[[int, int, int], None]]:
         """A bar on a terminal, plain lines elsewhere, nothing when quiet."""
         if self.quiet:
             yield lambda done, total, skipped: None
             return
-        if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        if not self.watched:
             from casebase.indexer import lines
 
             yield lines()

@@ -1,11 +1,23 @@
 """Indexer: from pictures to a case base. ``sources`` lists images, ``batches`` spreads the work, ``service`` does it.
 
-``toy`` draws the synthetic birds of the demo and the tests.
+``splitting`` puts images into parts and ``views`` decodes them, for training. ``toy`` draws the synthetic birds of the
+demo and the tests.
 """
 
-from casebase.indexer.progress import lines
+from casebase.indexer.progress import epoch_in_words, lines, training_lines
 from casebase.indexer.service import IndexSummary, Progress, dry_run, index
 from casebase.indexer.sources import Source, open_source
 from casebase.indexer.toy import write_set
 
-__all__ = ["IndexSummary", "Progress", "Source", "dry_run", "index", "lines", "open_source", "write_set"]
+__all__ = [
+    "IndexSummary",
+    "Progress",
+    "Source",
+    "dry_run",
+    "epoch_in_words",
+    "index",
+    "lines",
+    "open_source",
+    "training_lines",
+    "write_set",
+]

@@ -6,6 +6,8 @@ import sys
 
 from casebase import clock
 from casebase.indexer.service import Progress
+from casebase.reading import percent
+from casebase.trained import Epoch, Onlooker, Step
 
 EVERY = 5.0
 
@@ -27,3 +29,37 @@ def lines(every: float = EVERY) -> Progress:
         sys.stderr.write(f"{done}/{total} images, {rate:.0f}/s, {left:.0f} s left, {skipped} skipped\n")
 
     return show
+
+
+def training_lines(every: float = EVERY) -> Onlooker:
+    """Training as lines: one for each epoch, and in long epochs one every few seconds."""
+    epoch = 0
+    began = last = clock.seconds()
+
+    def told(moment: Step | Epoch) -> None:
+        nonlocal epoch, began, last
+        now = clock.seconds()
+        if isinstance(moment, Epoch):
+            sys.stderr.write(f"{epoch_in_words(moment)}\n")
+            epoch, last = 0, now
+            return
+        if moment.epoch != epoch:
+            epoch, began, last = moment.epoch, now, now
+        elif now - last >= every:
+            last = now
+            rate = moment.done / max(now - began, 1e-9)
+            sys.stderr.write(
+                f"epoch {moment.epoch}/{moment.of}: {moment.done}/{moment.total} images, {rate:.0f}/s, "
+                f"{(moment.total - moment.done) / max(rate, 1e-9):.0f} s left, loss {moment.loss:.4f}, "
+                f"accuracy {percent(moment.accuracy)}\n"
+            )
+
+    return Onlooker(lines(every), told)
+
+
+def epoch_in_words(epoch: Epoch) -> str:
+    """A finished epoch as one line."""
+    line = f"epoch {epoch.number}/{epoch.of}: loss {epoch.loss:.4f}, accuracy {percent(epoch.accuracy)}"
+    if epoch.val_loss is not None and epoch.val_accuracy is not None:
+        line += f"; validation loss {epoch.val_loss:.4f}, accuracy {percent(epoch.val_accuracy)}"
+    return f"{line}; {epoch.seconds:.1f} s"

@@ -78,15 +78,32 @@ class Description:
         }
 
 
-def save(network: Saveable, folder: Path, metadata: Mapping[str, Any] | None = None) -> Path:
+def check_place(folder: Path) -> None:
+    """Raise ``ModelError`` where something else than a model folder stands, or no folder can be made."""
+    try:
+        if folder.exists() and not (folder / DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ModelError(f"{_shown(folder)} exists and is no model folder; choose another place")
+        above = next(place for place in folder.absolute().parents if place.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            raise ModelError(f"the model folder {_shown(folder)} cannot be written (no writing in {_shown(above)})")
+    except OSError as error:
+        raise ModelError(f"the model folder {_shown(folder)} cannot be written ({error.strerror})") from None
+
+
+def save(
+    network: Saveable,
+    folder: Path,
+    metadata: Mapping[str, Any] | None = None,
+    beside: Mapping[str, bytes] | None = None,
+) -> Path:
     """Write a model folder; one that is there already is replaced as a whole, or stays as it was.
 
-    ``metadata`` (JSON: seed, metrics, options) is kept as it is. Raises ``ModelError`` where the folder cannot be
-    written, and where something else than a model folder is in its place.
+    ``metadata`` (JSON: seed, metrics, options) is kept as it is; ``beside`` are further files by name. Raises
+    ``ModelError`` where the folder cannot be written, and where something else than a model folder is in its place.
     """
     loaded = network.loaded
-    if folder.exists() and not (folder / DESCRIPTION).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelError(f"{_shown(folder)} exists and is no model folder; choose another place")
+    check_place(folder)
+    further = dict(beside or {})
     state = {n: v.detach().to("cpu").contiguous().clone() for n, v in loaded.module.state_dict().items()}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +129,10 @@ def save(network: Saveable, folder: Path, metadata: Mapping[str, Any] | None = N
         )
         text = json.dumps(description.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
         (draft / DESCRIPTION).write_text(f"{text}\n", encoding="utf-8")
-        for name in (WEIGHTS, DESCRIPTION):
+        for name, data in further.items():
+            (draft / name).write_bytes(data)
+        (draft / WEIGHTS).chmod(0o644)  # safetensors makes files that only their owner can read
+        for name in (WEIGHTS, DESCRIPTION, *further):
             _synced(draft / name)
         draft.chmod(0o755)
         _exchange(draft, folder)

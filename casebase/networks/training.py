@@ -1,14 +1,12 @@
-"""The training loop: batches in a new order each epoch, light augmentation, one cycle of the learning rate.
-
-The schedule is Leslie N. Smith and N. Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large
-Learning Rates", 2018, https://arxiv.org/abs/1708.07120.
-"""
+"""The training loop: batches in a new order each epoch, light augmentation, and a state to go on from, bit for bit."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,12 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from casebase import clock
-from casebase.errors import ModelError
+from casebase.errors import Diverged
 from casebase.networks.devices import fast_bf16
+from casebase.networks.recipe import Recipe
 from casebase.reading import Preprocess
-
-OPTIMISERS = ("adamw", "adam", "sgd")
-PRECISIONS = ("auto", "fp32", "bf16")
+from casebase.trained import Epoch, Step, Watcher
 
 
 class Views(Protocol):
@@ -43,133 +40,152 @@ class Labelled:
     views: Views
     labels: Sequence[int]
 
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to train. ``shift`` is the largest move in pixels, filled by reflection; ``flip`` mirrors half the images.
-
-    ``warm_up`` is the share of steps in which the learning rate rises to ``lr``. ``precision`` ``auto`` is bf16 where
-    the machine is fast in it. ``freeze_batch_norm`` None means: where all of them are folded away (mean 0, variance 1
-    in a trained network), because statistics anew would make such weights useless.
-    """
-
-    epochs: int = 10
-    lr: float = 1e-4
-    batch_size: int = 32
-    optimiser: str = "adamw"
-    weight_decay: float = 1e-2
-    momentum: float = 0.9
-    warm_up: float = 0.25
-    label_smoothing: float = 0.0
-    flip: bool = True
-    shift: int = 0
-    freeze_backbone: bool = False
-    freeze_batch_norm: bool | None = None
-    precision: str = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.optimiser not in OPTIMISERS or self.precision not in PRECISIONS:
-            raise ModelError(f"optimisers are {', '.join(OPTIMISERS)}; precisions are {', '.join(PRECISIONS)}")
-        if self.epochs < 1 or self.batch_size < 1 or not self.lr > 0 or not 0 < self.warm_up < 1 or self.shift < 0:
-            raise ModelError("training needs an epoch or more, an image a batch, lr above 0, warm-up between 0 and 1")
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one epoch brought; ``val_accuracy`` is None without validation images."""
+class Score:
+    """What a network gets right: mean cross-entropy in nats, and how many of ``n`` images."""
 
-    number: int
-    of: int
     loss: float
-    accuracy: float
-    val_accuracy: float | None
-    seconds: float
+    right: int
+    n: int
 
 
 class Loop:
-    """Optimiser, schedule and batches of one training."""
+    """Optimiser, learning rate and batches of one training.
+
+    ``folded`` says that the batch norms of the starting weights are folded away, ``counts`` how many training images
+    each class has.
+    """
 
     def __init__(
-        self, module: nn.Module, linear: nn.Linear, chain: Preprocess, options: Options, device: str, *, folded: bool
-    ) -> None:
-        self._options, self._device = options, torch.device(device)
+        self, module: nn.Module, linear: nn.Linear, chain: Preprocess, recipe: Recipe, device: str, *, folded: bool,
+        counts: Sequence[int],
+    ) -> None:  # fmt: skip
+        self._recipe, self._device = recipe, torch.device(device)
         self._module = module.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._rng = clock.generator(options.seed)
-        half = options.precision == "bf16" or (options.precision == "auto" and fast_bf16(device))
+        self._rng = clock.generator(recipe.seed)
+        half = recipe.precision == "bf16" or (recipe.precision == "auto" and fast_bf16(device))
         self.precision = "bf16" if half else "fp32"
-        self.frozen_norms = folded if options.freeze_batch_norm is None else options.freeze_batch_norm
+        self.frozen_norms = folded if recipe.freeze_batch_norm is None else recipe.freeze_batch_norm
         self._mean = torch.tensor(chain.mean, device=self._device).mul(255.0).view(1, 3, 1, 1)
         self._std = torch.tensor(chain.std, device=self._device).mul(255.0).view(1, 3, 1, 1)
-        module.requires_grad_(not options.freeze_backbone)
+        self.class_weights = balanced(counts) if recipe.class_weights == "balanced" else None
+        weights = self.class_weights
+        self._weight = None if weights is None else torch.tensor(weights, dtype=torch.float32, device=self._device)
+        module.requires_grad_(not recipe.freeze_backbone)
         linear.requires_grad_()
-        self._optimiser = _optimiser([p for p in module.parameters() if p.requires_grad], options)
-        self._schedule: torch.optim.lr_scheduler.OneCycleLR | None = None
+        self._optimiser = _optimiser([p for p in module.parameters() if p.requires_grad], recipe)
+        self._batches = len(_batches(np.arange(sum(counts)), recipe.batch_size))
+        self._step = 0
 
-    def epoch(self, number: int, train: Labelled, val: Labelled | None) -> Epoch:
-        """Every training image once, in a new order, then the validation images."""
+    def epoch(self, number: int, train: Labelled, val: Labelled | None, watch: Watcher) -> Epoch:
+        """Every training image once, in a new order, then the validation images; raises ``Diverged``."""
         began = clock.seconds()
         labels = np.asarray(train.labels, dtype=np.int64)
-        batches = _batches(self._rng.permutation(len(labels)), self._options.batch_size)
-        if self._schedule is None:
-            self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-                self._optimiser,
-                max_lr=self._options.lr,
-                total_steps=max(2, self._options.epochs * len(batches)),
-                pct_start=self._options.warm_up,
-                cycle_momentum=False,
-            )
+        order = _batches(self._rng.permutation(len(labels)), self._recipe.batch_size)
         self._training_mode()
-        total, right = 0.0, 0
-        for rows in batches:
+        total, right, done, rate = 0.0, 0, 0, self._recipe.lr
+        for rows, views in _ahead(train.views, order):
             target = torch.from_numpy(labels[rows]).to(self._device)
             with self._autocast():
-                scores = self._module(self._moved(self._batch(train.views, rows))).float()
-            loss = functional.cross_entropy(scores, target, label_smoothing=self._options.label_smoothing)
+                scores = self._module(self._moved(self._normalised(views))).float()
+            loss = functional.cross_entropy(
+                scores, target, weight=self._weight, label_smoothing=self._recipe.label_smoothing
+            )
             value = float(loss.detach())
             if not math.isfinite(value):
-                raise ModelError(
-                    f"the loss became {value} in epoch {number}; train again with a smaller learning rate "
-                    f"than {self._options.lr:g}"
-                )
-            self._optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._optimiser.step()
-            self._schedule.step()
-            total += value * len(rows)
+                raise Diverged(f"the loss became {value}")
+            rate = self._changed(loss)
+            total, done = total + value * len(rows), done + len(rows)
             right += int((scores.argmax(1) == target).sum())
-        accuracy = None if val is None else self._accuracy(val)
+            watch(Step(number, self._recipe.epochs, done, len(labels), total / done, right / done))
+        if not all(bool(torch.isfinite(v).all()) for v in self._module.state_dict().values() if v.is_floating_point()):
+            raise Diverged("a weight became infinite or no number")
+        seen = None if val is None else self.measure(val)
+        if seen is not None and not math.isfinite(seen.loss):
+            raise Diverged(f"the validation loss became {seen.loss}")
         n = len(labels)
-        return Epoch(number, self._options.epochs, total / n, right / n, accuracy, clock.seconds() - began)
+        return Epoch(
+            number, self._recipe.epochs, total / n, right / n, None if seen is None else seen.loss,
+            None if seen is None else seen.right / seen.n, rate, clock.seconds() - began,
+        )  # fmt: skip
+
+    def measure(self, images: Labelled, *, exactly: bool = False) -> Score:
+        """Loss and right answers of the weights as they are; ``exactly`` computes in fp32 whatever the precision."""
+        labels = np.asarray(images.labels, dtype=np.int64)
+        self._module.eval()
+        total, weight, right = 0.0, 0.0, 0
+        for rows, views in _ahead(images.views, _batches(np.arange(len(labels)), self._recipe.batch_size)):
+            target = torch.from_numpy(labels[rows]).to(self._device)
+            with torch.no_grad(), nullcontext() if exactly else self._autocast():
+                scores = self._module(self._normalised(views)).float()
+            total += float(functional.cross_entropy(scores, target, weight=self._weight, reduction="sum"))
+            weight += len(rows) if self._weight is None else float(self._weight[target].sum())
+            right += int((scores.argmax(1) == target).sum())
+        return Score(total / weight, right, len(labels))
+
+    def state(self) -> dict[str, Any]:
+        """Everything the next epoch depends on, as tensors, numbers and text."""
+        cuda = torch.cuda.get_rng_state_all() if self._device.type == "cuda" else []
+        return {
+            "module": self._module.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "step": self._step,
+            "order": json.dumps(self._rng.bit_generator.state),
+            "torch": torch.get_rng_state(),
+            "cuda": list(cuda),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state` gave."""
+        self._module.load_state_dict(state["module"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._step = int(state["step"])
+        self._rng.bit_generator.state = json.loads(state["order"])
+        torch.set_rng_state(state["torch"])
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state_all(list(state["cuda"]))
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the weights on the CPU."""
+        return {name: value.detach().to("cpu", copy=True) for name, value in self._module.state_dict().items()}
+
+    def put(self, weights: Mapping[str, Tensor]) -> None:
+        """Put a copy of weights back."""
+        self._module.load_state_dict(dict(weights))
+
+    def _changed(self, loss: Tensor) -> float:
+        """One step of the optimiser; returns its learning rate."""
+        rate = self._recipe.rate(self._step, self._recipe.epochs * self._batches)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self._step += 1
+        return rate
 
     def _training_mode(self) -> None:
-        self._module.train(not self._options.freeze_backbone)
+        self._module.train(not self._recipe.freeze_backbone)
         if self.frozen_norms:
             for part in self._module.modules():
                 if isinstance(part, nn.modules.batchnorm._BatchNorm):
                     part.eval()
 
-    def _accuracy(self, val: Labelled) -> float:
-        labels = np.asarray(val.labels, dtype=np.int64)
-        self._module.eval()
-        right = 0
-        for rows in _batches(np.arange(len(labels)), self._options.batch_size):
-            with torch.no_grad(), self._autocast():
-                scores = self._module(self._batch(val.views, rows)).float()
-            right += int((scores.argmax(1).cpu().numpy() == labels[rows]).sum())
-        return right / len(labels)
-
-    def _batch(self, views: Views, rows: NDArray[np.intp]) -> Tensor:
-        pixels = torch.from_numpy(np.ascontiguousarray(views[rows])).to(self._device)
+    def _normalised(self, views: NDArray[np.uint8]) -> Tensor:
+        pixels = torch.from_numpy(np.ascontiguousarray(views)).to(self._device)
         return pixels.permute(0, 3, 1, 2).float().sub_(self._mean).div_(self._std)
 
     def _moved(self, batch: Tensor) -> Tensor:
-        """Half the images mirrored, each moved by up to ``shift`` pixels, as the options say."""
+        """Half the images mirrored, each moved by up to ``shift`` pixels, as the recipe says."""
         n, _, height, width = batch.shape
-        if self._options.flip:
+        if self._recipe.flip:
             mirrored = torch.from_numpy(self._rng.random(n) < 0.5).to(batch.device)
             batch = torch.where(mirrored.view(n, 1, 1, 1), batch.flip(3), batch)
-        reach = min(self._options.shift, height - 1, width - 1)
+        reach = min(self._recipe.shift, height - 1, width - 1)
         if reach:
             wide = functional.pad(batch, (reach, reach, reach, reach), mode="reflect")
             corners = self._rng.integers(0, 2 * reach + 1, size=(n, 2)).tolist()
@@ -181,17 +197,52 @@ class Loop:
         return torch.autocast(self._device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
 
 
-def _optimiser(parameters: list[nn.Parameter], options: Options) -> torch.optim.Optimizer:
-    if options.optimiser == "sgd":
+@contextmanager
+def repeatable(device: str) -> Iterator[None]:
+    """On a GPU, only algorithms that give the same result every time; a CPU with the same threads always does."""
+    if not device.startswith("cuda"):
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    before = (cudnn.deterministic, cudnn.benchmark, torch.are_deterministic_algorithms_enabled())
+    cudnn.deterministic, cudnn.benchmark = True, False
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before[:2]
+        torch.use_deterministic_algorithms(mode=before[2])
+
+
+def balanced(counts: Sequence[int]) -> tuple[float, ...]:
+    """One weight a class, n / (K n_c): every class counts the same in the loss, and the mean over images is 1."""
+    n, k = sum(counts), len(counts)
+    return tuple(n / (k * count) if count else 0.0 for count in counts)
+
+
+def _ahead(views: Views, batches: Sequence[NDArray[np.intp]]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
+    """Each batch with its views; the next one is decoded while this one is computed."""
+    taken: Callable[[NDArray[np.intp]], NDArray[np.uint8]] = views.__getitem__
+    with ThreadPoolExecutor(1, thread_name_prefix="casebase-views") as pool:
+        waiting = pool.submit(taken, batches[0])
+        for rows, after in zip(batches, [*batches[1:], None], strict=True):
+            now = waiting.result()
+            if after is not None:
+                waiting = pool.submit(taken, after)
+            yield rows, now
+
+
+def _optimiser(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimiser == "sgd":
         return torch.optim.SGD(
             parameters,
-            lr=options.lr,
-            momentum=options.momentum,
-            weight_decay=options.weight_decay,
-            nesterov=options.momentum > 0,
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.momentum > 0,
         )
-    kind = torch.optim.AdamW if options.optimiser == "adamw" else torch.optim.Adam
-    return kind(parameters, lr=options.lr, weight_decay=options.weight_decay)
+    kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
 def _batches(order: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:

@@ -1,8 +1,9 @@
 """Settings in, ready objects out: the one place where concrete classes meet.
 
 ``stores`` opens the store · ``asking`` loads the networks of a finished base · ``choices`` decides which network a new
-one is made with, ``indexing`` plans its run · ``machine`` tells what there is to compute on · ``demo`` trains the
-demo's network · ``measuring`` finds the evaluation of a kind.
+one is made with, ``indexing`` plans its run · ``training`` makes a model folder, ``trained_folder`` reads what it
+remembers · ``measuring`` finds the evaluation of a kind · ``machine`` tells what there is to compute on · ``demo``
+trains the demo's network.
 """
 
 from casebase.wiring.asking import networks_of
@@ -20,12 +21,15 @@ from casebase.wiring.stores import (
     store_for_writing,
     thumbnails,
 )
+from casebase.wiring.training import Recipe, TrainOptions, train
 
 __all__ = [
     "EVALUATIONS",
     "ModelChoice",
     "Prepared",
+    "Recipe",
     "Scope",
+    "TrainOptions",
     "dry_plan",
     "environment",
     "evaluate",
@@ -43,6 +47,7 @@ __all__ = [
     "store_for_writing",
     "thumbnails",
     "tidy",
+    "train",
     "train_birds",
     "workers",
 ]

@@ -130,13 +130,17 @@ def _named_network(choice: ModelChoice, settings: Settings) -> ExplainedNetwork:
     from casebase.networks import backbones, devices
     from casebase.networks.explained import ExplainedNetwork
 
-    model = choice.model or (f"torchvision:{choice.arch}" if choice.arch and ":" not in choice.arch else choice.arch)
-    checkpoint = choice.arch if choice.model else None
-    loaded = backbones.load(
-        backbones.Wanted(model or DEFAULT_MODEL, checkpoint, choice.weights, choice.class_names, seed=settings.seed)
-    )
+    model, arch = named(choice.model, choice.arch)
+    loaded = backbones.load(backbones.Wanted(model, arch, choice.weights, choice.class_names, seed=settings.seed))
     where = devices.choose(settings.device)
     return ExplainedNetwork(loaded, device=where, layer=choice.layer, batch_size=settings.batch_size)
+
+
+def named(model: str | None, arch: str | None) -> tuple[str, str | None]:
+    """What ``--model`` and ``--arch`` mean together: a text for ``backbones``, and a checkpoint's architecture."""
+    if model is not None:
+        return model, arch
+    return (arch if ":" in arch else f"torchvision:{arch}") if arch else DEFAULT_MODEL, None
 
 
 def _same_network(stored: ExplainedNetwork, named: ExplainedNetwork, store: SqlCaseStore, kind: str) -> None:

@@ -2,55 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from casebase import reading
-from casebase.indexer.sources import Listed, open_source
+from casebase.indexer import epoch_in_words
+from casebase.networks.recipe import Recipe
 from casebase.settings import Settings
 from casebase.storage.writing import SqlCaseStore
+from casebase.trained import Epoch, Onlooker, Step, Trained
+from casebase.wiring.training import TrainOptions, train
 
 
-def train_birds(folder: Path, target: Path, settings: Settings, announce: Callable[[str], None]) -> Mapping[str, Any]:
-    """Fine-tune a small network on the drawn birds, in under a minute on two cores, and save it as a model folder.
+def train_birds(folder: Path, target: Path, settings: Settings, announce: Callable[[str], None]) -> Trained:
+    """Train a small network on the drawn birds, in under a minute on two cores, and save it as a model folder.
 
     The recipe was found on seeds 0 to 2 (see docs/demo.md); validation images are only looked at, not chosen by.
     """
-    from casebase.networks import backbones, devices, fine_tune, model_folder
-
-    train, val = open_source(folder).chosen("train"), open_source(folder).chosen("val")
-    classes = sorted({image.label for image in train})
-    start = backbones.load(backbones.Wanted("casebase:resnet10", pretrained=False, seed=settings.seed))
-    options = fine_tune.Options(
+    recipe = Recipe(
         epochs=9,
         lr=2e-3,
         batch_size=32,
         optimiser="adamw",
         weight_decay=0.05,
+        schedule="onecycle",
         warm_up=0.25,
         shift=8,
-        seed=settings.seed,
+        patience=0,
+        keep="last",
     )
 
-    def told(epoch: fine_tune.Epoch) -> None:
-        seen = "" if epoch.val_accuracy is None else f", validation {reading.percent(epoch.val_accuracy)}"
-        announce(f"  epoch {epoch.number}/{epoch.of}: loss {epoch.loss:.2f}, {epoch.seconds:.0f} s{seen}")
+    def told(moment: Step | Epoch) -> None:
+        if isinstance(moment, Epoch):
+            announce(f"  {epoch_in_words(moment)}")
 
-    def labelled(images: Sequence[Listed]) -> fine_tune.Labelled:
-        found = [reading.read(folder / image.relative) for image in images]
-        views = np.stack([start.preprocess.pixels(picture.image) for picture in found])
-        return fine_tune.Labelled(views, [classes.index(image.label) for image in images])
-
-    tuned = fine_tune.fine_tune(
-        start, labelled(train), classes, val=labelled(val), options=options, device=devices.choose(settings.device),
-        on_epoch=told,
-    )  # fmt: skip
-    metrics = tuned.metrics()
-    model_folder.save(tuned.network, target, metadata=metrics)
-    return metrics
+    options = TrainOptions(out=target, model="casebase:resnet10", pretrained=False, recipe=recipe)
+    return train(settings, folder, options, Onlooker(told=told))
 
 
 def examples(store: SqlCaseStore) -> list[Path]:

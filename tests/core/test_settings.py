@@ -72,6 +72,7 @@ def test_every_key_can_come_from_the_environment(places: tuple[Path, dict[str, s
     given = {
         "data": "photos", "sql_url": "sqlite://", "chroma_url": "http://host:8000", "device": "cpu",
         "precision": "bf16", "max_megapixels": "12.5", "workers": "2", "batch_size": "8", "seed": "7",
+        "view_megabytes": "50",
     }  # fmt: skip
     assert set(given) == {f.name for f in fields(Settings)} - {"base", "origin"}
     found = settings.load(base, None, env | {f"CASEBASE_{name.upper()}": value for name, value in given.items()})

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from casebase.errors import ModelError
+from casebase.errors import Diverged, ModelError, UsageError
 from casebase.networks import backbones, model_folder
 from casebase.networks.checkpoints import digest
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.fine_tune import Epoch, Labelled, Options, fine_tune, resized
+from casebase.networks.fine_tune import Begun, Images, Labelled, Recipe, Watch, fine_tune, resized
+from casebase.networks.resuming import Resuming
+from casebase.networks.training import Loop, balanced
+from casebase.trained import Epoch, Step
 
 SIZE = 32
-QUICK = Options(epochs=3, lr=3e-3, batch_size=16, precision="fp32", shift=2)
+QUICK = Recipe(epochs=3, lr=3e-3, batch_size=16, precision="fp32", shift=2, schedule="onecycle")
 
 
 def stripes(n: int, seed: int) -> Labelled:
@@ -35,29 +40,37 @@ def start(spec: str = "timm:test_resnet"):
     return backbones.blueprint(spec, 4)
 
 
-def tune(options: Options = QUICK, spec: str = "timm:test_resnet", **more):
-    loaded = start(spec)
-    chain = resized(loaded.preprocess, SIZE, whole=True)
-    val = stripes(40, 1)
-    return fine_tune(loaded, stripes(96, 0), ["lying", "upright"], val=val, options=options, preprocess=chain, **more)
+def begun(spec: str = "timm:test_resnet", seed: int = 0, **more) -> Begun:
+    loaded = replace(start(spec), **more)
+    return Begun.of(loaded, ["lying", "upright"], preprocess=resized(loaded.preprocess, SIZE, whole=True), seed=seed)
 
 
-def test_it_learns_and_tells_every_epoch() -> None:
-    told: list[Epoch] = []
-    tuned = tune(on_epoch=told.append)
-    assert [e.number for e in told] == [1, 2, 3]
-    assert tuple(told) == tuned.epochs
-    assert tuned.epochs[-1].val_accuracy is not None
-    assert tuned.epochs[-1].val_accuracy > 0.9
-    val = stripes(40, 1)
-    reading = tuned.network.read(np.asarray(val.views))
-    share = (reading.probabilities.argmax(1) == np.array(val.labels)).mean()
-    assert share == pytest.approx(tuned.epochs[-1].val_accuracy, abs=0.03)
+def tune(recipe: Recipe = QUICK, watch: Watch | None = None, val: Labelled | None = None):
+    images = Images(stripes(96, 0), val or stripes(40, 1), stripes(30, 2))
+    return fine_tune(begun(seed=recipe.seed), images, recipe, watch=watch)
+
+
+def test_it_learns_tells_every_step_and_measures_what_it_kept() -> None:
+    told: list[Step | Epoch] = []
+    tuned = tune(watch=Watch(told=told.append))
+    epochs = [moment for moment in told if isinstance(moment, Epoch)]
+    steps = [moment for moment in told if isinstance(moment, Step)]
+    assert [e.number for e in epochs] == [1, 2, 3]
+    assert tuple(epochs) == tuned.epochs
+    assert [(s.epoch, s.done) for s in steps] == [(e, 16 * i) for e in (1, 2, 3) for i in range(1, 7)]
+    assert steps[5].loss == pytest.approx(epochs[0].loss)
+    assert tuned.kept == min(epochs, key=lambda e: e.val_loss).number
+    assert tuned.accuracy["val"].value == pytest.approx(epochs[tuned.kept - 1].val_accuracy)
+    assert tuned.accuracy["val"].value > 0.9
+    for part, images in {"train": stripes(96, 0), "val": stripes(40, 1), "test": stripes(30, 2)}.items():
+        reading = tuned.network.read(np.asarray(images.views))
+        share = (reading.probabilities.argmax(1) == np.array(images.labels)).mean()
+        assert share == pytest.approx(tuned.accuracy[part].value, abs=1e-9), part
+        assert tuned.accuracy[part].n == len(images)
+        assert tuned.accuracy[part].low < share <= tuned.accuracy[part].high <= 1
     assert tuned.network.classes == ("lying", "upright")
     assert not tuned.network.untrained
-    metrics = tuned.metrics()
-    assert metrics["val_interval"][0] < metrics["val_accuracy"] <= metrics["val_interval"][1] <= 1
-    assert metrics["seed"] == 0
+    assert tuned.metrics()["seed"] == 0
 
 
 def test_a_seed_gives_the_same_weights_and_no_generator_is_touched() -> None:
@@ -71,6 +84,86 @@ def test_a_seed_gives_the_same_weights_and_no_generator_is_touched() -> None:
     assert digest(one.network.module.state_dict()) != digest(other.network.module.state_dict())
 
 
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("after", [1, 2])
+def test_interrupted_and_gone_on_with_it_is_the_same_to_the_bit(optimiser: str, after: int, tmp_path: Path) -> None:
+    """Dropout, order, flips, shifts, momentum and schedule all go on where they were."""
+    recipe = replace(QUICK, optimiser=optimiser, lr=1e-3)
+    images = Images(stripes(50, 0), stripes(20, 1))
+
+    def network() -> Begun:
+        return Begun.of(dropping(), ["a", "b"], preprocess=resized(start().preprocess, SIZE, whole=True))
+
+    whole = fine_tune(network(), images, recipe)
+    resume = Resuming(tmp_path / "state", {"data": "x"})
+
+    def save(state: Any) -> None:
+        resume.save(state)
+        if len(json.loads(state["history"])) == after:
+            raise Stop
+
+    with pytest.raises(Stop):
+        fine_tune(network(), images, recipe, watch=Watch(save=save))
+    told: list[Step | Epoch] = []
+    again = fine_tune(network(), images, recipe, watch=Watch(told.append, state=resume.load()))
+    assert [m.number for m in told if isinstance(m, Epoch)] == list(range(after + 1, 4))
+    one, other = whole.network.module.state_dict(), again.network.module.state_dict()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    without = [[{**asdict(e), "seconds": 0} for e in tuned.epochs] for tuned in (whole, again)]
+    assert without[0] == without[1]
+    assert again.kept == whole.kept
+
+
+def dropping():
+    """A network whose training draws from torch's own generator."""
+    loaded = start()
+    module = loaded.module
+    module.global_pool = torch.nn.Sequential(module.global_pool, torch.nn.Dropout(0.3))
+    return loaded
+
+
+def test_a_state_of_another_training_or_of_none_is_told(tmp_path: Path) -> None:
+    Resuming(tmp_path, {"lr": 0.1, "data": "x"}).save({"history": "[]"})
+    with pytest.raises(UsageError, match=r"\(lr 0\.1 / 0\.2: there / now\)"):
+        Resuming(tmp_path, {"lr": 0.2, "data": "x"}).load()
+    (tmp_path / "state.pt").write_bytes(b"PK broken")
+    with pytest.raises(ModelError, match="--fresh begins anew"):
+        Resuming(tmp_path, {"lr": 0.1, "data": "x"}).load()
+    assert Resuming(tmp_path / "none", {}).load() is None
+
+
+def test_a_state_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "went off",))
+
+    torch.save({"key": "{}", "state": Bomb()}, tmp_path / "state.pt")
+    with pytest.raises(ModelError, match="cannot be read"):
+        Resuming(tmp_path, {}).load()
+    assert not (tmp_path / "went off").exists()
+
+
+def test_early_stopping_ends_and_keeps_the_best_by_validation_loss() -> None:
+    """Validation labels are turned round: from the first epoch on, learning makes the validation loss worse."""
+    val = stripes(40, 1)
+    wrong = Labelled(val.views, [1 - label for label in val.labels])
+    recipe = replace(QUICK, epochs=12, patience=2, schedule="constant", lr=1e-3)
+    tuned = tune(recipe, val=wrong)
+    losses = [epoch.val_loss for epoch in tuned.epochs]
+    best = losses.index(min(losses)) + 1
+    assert (tuned.kept, len(tuned.epochs)) == (best, best + 2)
+    assert tuned.metrics()["stopped_early"]
+    assert tuned.losses["val"] == pytest.approx(min(losses), rel=1e-5)
+    last = tune(replace(recipe, epochs=4, patience=0, keep="last"), val=wrong)
+    assert (last.kept, last.selected_by, len(last.epochs)) == (4, "last_epoch", 4)
+    assert last.losses["val"] == pytest.approx(last.epochs[-1].val_loss, rel=1e-5)
+
+
 @pytest.mark.parametrize("spec", ["torchvision:squeezenet1_1", "timm:test_vit", "torchvision:mobilenet_v2"])
 def test_other_architectures_train_and_are_saved(spec: str, tmp_path: Path) -> None:
     loaded = start(spec)
@@ -79,9 +172,10 @@ def test_other_architectures_train_and_are_saved(spec: str, tmp_path: Path) -> N
     views = np.repeat(np.repeat(np.asarray(stripes(12, 0).views), -(-size // SIZE), 1), -(-size // SIZE), 2)
     before = digest(loaded.module.state_dict())
     few = Labelled(views[:, :size, :size], stripes(12, 0).labels)
-    tuned = fine_tune(loaded, few, ["a", "b"], options=replace(QUICK, epochs=1), preprocess=chain)
+    tuned = fine_tune(Begun.of(loaded, ["a", "b"], preprocess=chain), Images(few), replace(QUICK, epochs=1))
     assert digest(loaded.module.state_dict()) == before, "the network it started from is left alone"
     assert tuned.epochs[0].val_accuracy is None
+    assert list(tuned.accuracy) == ["train"]
     folder = model_folder.save(tuned.network, tmp_path / "m", tuned.metrics())
     again = ExplainedNetwork(model_folder.load(folder))
     assert again.fingerprint == tuned.network.fingerprint
@@ -91,8 +185,8 @@ def test_other_architectures_train_and_are_saved(spec: str, tmp_path: Path) -> N
 def test_a_frozen_backbone_only_learns_its_head() -> None:
     loaded = start()
     chain = resized(loaded.preprocess, SIZE, whole=True)
-    options = replace(QUICK, freeze_backbone=True, epochs=1)
-    tuned = fine_tune(loaded, stripes(32, 0), ["a", "b"], options=options, preprocess=chain)
+    recipe = replace(QUICK, freeze_backbone=True, epochs=1)
+    tuned = fine_tune(Begun.of(loaded, ["a", "b"], preprocess=chain), Images(stripes(32, 0)), recipe)
     plain = ExplainedNetwork(replace(loaded, preprocess=chain, classes=None))
     assert tuned.network.fingerprint == plain.fingerprint
     assert all(p.requires_grad for p in tuned.network.module.parameters())
@@ -100,9 +194,7 @@ def test_a_frozen_backbone_only_learns_its_head() -> None:
 
 def test_folded_batch_norms_are_kept_still() -> None:
     """Weights with mean 0 and variance 1 everywhere have their statistics inside the convolutions."""
-    loaded = replace(start(), untrained=False)
-    chain = resized(loaded.preprocess, SIZE, whole=True)
-    tuned = fine_tune(loaded, stripes(32, 0), ["a", "b"], options=replace(QUICK, epochs=1), preprocess=chain)
+    tuned = fine_tune(begun(untrained=False), Images(stripes(32, 0)), replace(QUICK, epochs=1))
     assert tuned.frozen_batch_norm
     norms = [m for m in tuned.network.module.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert all(bool((m.running_var == 1).all()) for m in norms)
@@ -117,25 +209,57 @@ def test_optimisers_and_bf16(optimiser: str) -> None:
 
 
 def test_a_loss_that_is_no_number_stops() -> None:
-    with pytest.raises(ModelError, match="smaller learning rate than 1e"):
-        tune(replace(QUICK, lr=1e25, optimiser="sgd", warm_up=0.01, momentum=0.0))
+    with pytest.raises(Diverged, match=r"the (validation )?loss became|a weight became"):
+        tune(replace(QUICK, lr=1e30, optimiser="sgd", momentum=0.0))
+
+
+def test_a_loss_that_is_no_number_later_leaves_the_last_good_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One weight is made infinite at the beginning of the third epoch."""
+    plain = Loop.epoch
+
+    def spoilt(self: Loop, number: int, *more: Any) -> Epoch:
+        if number == 3:
+            next(self._module.parameters()).data.fill_(float("inf"))
+        return plain(self, number, *more)
+
+    whole = tune(replace(QUICK, schedule="constant", keep="last", epochs=2))
+    monkeypatch.setattr(Loop, "epoch", spoilt)
+    tuned = tune(replace(QUICK, schedule="constant", keep="last"))
+    assert tuned.diverged is not None
+    assert (tuned.kept, len(tuned.epochs)) == (2, 2)
+    assert digest(tuned.network.module.state_dict()) == digest(whole.network.module.state_dict())
+    assert not tuned.metrics()["stopped_early"]
+
+
+def test_balanced_weights_count_every_class_the_same() -> None:
+    assert balanced([30, 10]) == (40 / 60, 40 / 20)
+    assert sum(w * n for w, n in zip(balanced([7, 2, 1]), [7, 2, 1], strict=True)) == pytest.approx(10)
+    tuned = tune(replace(QUICK, epochs=1, class_weights="balanced"))
+    counts = [stripes(96, 0).labels.count(label) for label in (0, 1)]
+    assert tuned.class_weights == balanced(counts)
+
+
+def test_a_model_folders_head_is_kept_for_its_own_classes(tmp_path: Path) -> None:
+    folder = model_folder.save(tune().network, tmp_path / "m")
+    loaded = model_folder.load(folder)
+    before = digest(loaded.module.state_dict())
+    assert digest(Begun.of(loaded, ["lying", "upright"]).loaded.module.state_dict()) == before
+    other = Begun.of(loaded, ["a", "b", "c"])
+    assert other.linear.out_features == 3
+    tuned = fine_tune(other, Images(Labelled(stripes(9, 0).views, [0, 1, 2] * 3)), replace(QUICK, epochs=1))
+    again = model_folder.load(model_folder.save(tuned.network, tmp_path / "n"))
+    assert digest(again.module.state_dict()) == digest(tuned.network.module.state_dict())
+    assert digest(loaded.module.state_dict()) == before
 
 
 @pytest.mark.parametrize(
     ("train", "told"),
     [
-        (Labelled(np.zeros((0, SIZE, SIZE, 3), np.uint8), []), "0 training images"),
-        (Labelled(np.zeros((2, SIZE, SIZE, 3), np.uint8), [0]), "2 training images and 1 labels"),
+        (Labelled(np.zeros((0, SIZE, SIZE, 3), np.uint8), []), "0 train images"),
+        (Labelled(np.zeros((2, SIZE, SIZE, 3), np.uint8), [0]), "2 train images and 1 labels"),
         (Labelled(np.zeros((2, SIZE, SIZE, 3), np.uint8), [0, 2]), "outside the 2 classes"),
     ],
 )
 def test_what_cannot_be_trained_on_is_told(train: Labelled, told: str) -> None:
     with pytest.raises(ModelError, match=told):
-        fine_tune(start(), train, ["a", "b"], options=QUICK)
-
-
-def test_options_are_checked() -> None:
-    with pytest.raises(ModelError, match="optimisers are"):
-        Options(optimiser="lion")
-    with pytest.raises(ModelError, match="lr above 0"):
-        Options(lr=0.0)
+        fine_tune(begun(), Images(train), QUICK)
