@@ -1,4 +1,4 @@
-"""The images of a base as arrays: the cases that answer, and the held-out queries they are measured on."""
+"""The images of a base as arrays: the cases that answer, and the queries they are measured on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from casebase.cases import Case, Status
 from casebase.errors import EmptyCaseBase, UsageError
+from casebase.parts import Part
 from casebase.ports import CaseBase, Examined, Matrix
 from casebase.spaces import NETWORK_SPACE, stored_space
 
@@ -68,21 +69,17 @@ class Sides:
         return Sides(self.cases.seen_as(cases), self.queries.seen_as(queries))
 
 
-def load(base: CaseBase, split: str | None) -> Sides:
-    """Active cases and held-out images of a split (None: all of them), as the network sees them.
+def load(base: CaseBase, part: Part) -> Sides:
+    """Active cases, and the images of ``part`` as queries, as the network sees them.
 
-    Raises ``EmptyCaseBase`` without cases, ``UsageError`` without held-out images: a network agrees with the cases it
-    was fitted on, so nothing can be measured on them.
+    Raises ``EmptyCaseBase`` without cases, ``UsageError`` where the part holds no image.
     """
-    cases = list(base.examined(NETWORK_SPACE, Status.ACTIVE)) if base.count() else []
+    cases = list(base.examined(NETWORK_SPACE, Status.ACTIVE))
     if not cases:
-        raise EmptyCaseBase("this case base holds no case yet; run `casebase index DATA`")
-    queries = list(base.examined(NETWORK_SPACE, Status.HELD_OUT, split=split))
+        raise EmptyCaseBase("this base has no case that could be a twin; run `casebase index DATA` on training images")
+    queries = list(base.examined(NETWORK_SPACE, part.status, split=part.split))
     if not queries:
-        have = ", ".join(f"{part or 'no split'} ({n})" for (s, part), n in base.parts().items() if s == Status.HELD_OUT)
-        where = "" if split is None else f" in the split {split!r}"
-        told = f"there are held-out images in {have}" if have else "index a set with a val or test split first"
-        raise UsageError(f"this case base has no held-out image{where} to measure twins on; {told}")
+        raise UsageError(f"the part {part.name} of this base holds no image; `casebase stats` lists the parts")
     names = _names(base.class_names(), [*cases, *queries])
     return Sides(_joined(cases, names), _joined(queries, names))
 
