@@ -26,7 +26,9 @@ from casebase.evaluate.neighbours import (
     search,
 )
 from casebase.evaluate.ranking import Ranking, Ties
+from casebase.evaluate.ratios import ratio
 from casebase.evaluate.resampling import Draws
+from casebase.evaluate.twin_fidelity import Fidelity
 from casebase.evaluations import Measured
 from casebase.reuse import EPSILON
 
@@ -98,7 +100,7 @@ class Evidence:
         """Share of the k nearest whose *predicted* class is the query's: ``k_same / k``."""
         same = (cases.predicted[np.maximum(self.nearest.index, 0)] == queries.predicted[:, None]) & self.nearest.filled
         number = self.nearest.filled.sum(axis=1)
-        return np.divide(same.sum(axis=1), number, out=np.full(len(number), np.nan), where=number > 0)
+        return ratio(same.sum(axis=1), number)
 
 
 def of_twins(sides: Sides, evidence: Evidence, percentile: Values | None) -> list[Score]:
@@ -118,11 +120,18 @@ def of_twins(sides: Sides, evidence: Evidence, percentile: Values | None) -> lis
     return found
 
 
+def of_space(found: Fidelity) -> Score:
+    """The trust score of another space."""
+    return Score(f"trust_{found.space}", f"trust score in {found.space}", "twins",
+                 _apart(found.unlike.first, found.twins.first))  # fmt: skip
+
+
 def of_network(queries: Images, logits: NDArray[np.float64] | None) -> list[Score]:
     """The scores the network gives alone.
 
-    Stored probabilities are float32 and end at exactly 1; ``logits (m, C)`` in float64, where there is a linear head,
-    keep the ranking among the surest answers: ``-log(1/p - 1)``-like, ``-log sum_{c != max} exp(z_c - z_max)``.
+    Stored probabilities are float32 and end at exactly 1, so the surest answers would tie, to the network's harm. Where
+    there is a linear head its ``logits (m, C)`` float64 give the same rankings without that: ``log(p / (1 - p))`` for
+    max-softmax, ``-log(1 - (p1 - p2))`` for the margin.
     """
     said = queries.probabilities.astype(np.float64)
     if logits is None:
@@ -138,9 +147,8 @@ def of_network(queries: Images, logits: NDArray[np.float64] | None) -> list[Scor
         at = logits.argmax(axis=1)[:, None]
         rest = np.exp(raised)
         np.put_along_axis(rest, at, 0.0, axis=1)
-        others = rest.sum(axis=1)  # (1 - p) / p, exact where p is 1 to seven digits
+        others = rest.sum(axis=1)  # (1 - p) / p
         surest = -np.log(np.maximum(others, 1e-300))
-        # 1 - (p1 - p2) = (others - second + 2 second) / (1 + others)
         second = rest.max(axis=1) if logits.shape[1] > 1 else np.zeros(len(others))
         margin = -np.log(np.maximum((others + second) / (1.0 + others), 1e-300))
         total = np.log1p(others)  # log sum exp, the largest taken out
@@ -221,7 +229,7 @@ def _refused(errors: int, n: int) -> str | None:
 
 def _apart(unlike: Values, twin: Values) -> Values:
     both = np.isfinite(unlike) & np.isfinite(twin)
-    return np.divide(unlike, twin + EPSILON, out=np.full(len(twin), np.nan), where=both)
+    return ratio(np.where(both, unlike, 0.0), np.where(both, twin + EPSILON, 0.0))
 
 
 def _finite(values: Values) -> Values:

@@ -131,9 +131,7 @@ class _Scan:
                 found[row, self._barred[query]] = -np.inf
         return np.asarray(found, np.float32)
 
-    def best(
-        self, part: slice, near: NDArray[np.float32], k: int
-    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    def best(self, part: slice, near: NDArray[np.float32], k: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         """The first ``k`` of each row of ``near (b, n)``: candidates by float32, their order by exact distance."""
         n = near.shape[1]
         wide = min(n, k + SPARE)
@@ -203,4 +201,6 @@ def barred(cases: Images, queries: Images) -> dict[int, Rows]:
 def _unit(features: Matrix) -> Matrix:
     """Rows of unit length; a row of zeros stays one, and is like nothing."""
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.divide(features, lengths, out=np.zeros_like(features, np.float32), where=lengths > 0)
+    found: Matrix = np.zeros_like(features, np.float32)
+    np.divide(features, lengths, out=found, where=lengths > 0)
+    return found

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from casebase.evaluate.ratios import ratio
+
 Values = NDArray[np.float64]
 TRUSTED = 0.95
 
@@ -66,7 +68,7 @@ class Ties:
         before = np.cumsum(right, axis=1) - right
         pairs = right.sum(axis=1) * self.errors.sum(axis=1)
         found = (self.errors * (before + right / 2)).sum(axis=1)
-        return _ratio(found, pairs)
+        return ratio(found, pairs)
 
     def aurc(self) -> Values:
         """``(B,)`` mean over j of the error rate among the j most trusted; the error rate if the score says nothing."""
@@ -78,12 +80,12 @@ class Ties:
         harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, most + 1))])  # H(j) = 1 + 1/2 + … + 1/j
         spread = harmonic[seen.astype(np.intp)] - harmonic[before.astype(np.intp)]
         # inside a tie errors come evenly: #err(top j) = missed + rate (j - before), divided by j and summed
-        return _ratio((self.errors + (missed - rate * before) * spread).sum(axis=1), self.n)
+        return ratio((self.errors + (missed - rate * before) * spread).sum(axis=1), self.n)
 
     def augrc(self) -> Values:
         """``(B,)`` mean over j of (errors among the j most trusted) / n; in [0, 1/2] times the error rate's scale."""
         missed = np.cumsum(self.errors, axis=1) - self.errors
-        return _ratio((self.images * missed + self.errors * (self.images + 1) / 2).sum(axis=1), self.n**2)
+        return ratio((self.images * missed + self.errors * (self.images + 1) / 2).sum(axis=1), self.n**2)
 
     def fpr95(self) -> Values:
         """``(B,)`` share of wrong answers at least as trusted as the threshold that keeps 95 % of the right ones."""
@@ -92,13 +94,9 @@ class Ties:
         kept = np.cumsum(right, axis=1) >= TRUSTED * all_right[:, None] - 1e-9
         at = kept.argmax(axis=1)
         trusted = np.cumsum(self.errors, axis=1)[np.arange(len(at)), at]
-        return np.where(all_right > 0, _ratio(trusted, all_wrong), np.nan)
+        return np.where(all_right > 0, ratio(trusted, all_wrong), np.nan)
 
     def risk(self) -> tuple[Values, Values]:
         """Coverage and error rate ``(G,)`` after each tie of the first sample: the risk–coverage curve."""
         seen = np.cumsum(self.images[0])
         return seen / seen[-1], np.cumsum(self.errors[0]) / seen
-
-
-def _ratio(over: Values, under: Values) -> Values:
-    return np.divide(over, under, out=np.full(len(over), np.nan), where=under > 0)

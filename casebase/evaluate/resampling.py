@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from casebase import clock
 from casebase.evaluate.intervals import DRAWS, interval
+from casebase.evaluate.ratios import ratio
 from casebase.evaluations import Measured
 from casebase.reuse import wilson
 
@@ -21,7 +22,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """``counts (draws, n) float32``: how often each image was drawn; ``cluster (n,)`` numbers what is drawn together."""
+    """``counts (draws, n) float32``: how often each image was drawn; ``cluster (n,)``: what is drawn together."""
 
     counts: NDArray[np.float32]
     cluster: NDArray[np.intp]
@@ -53,15 +54,15 @@ class Draws:
     def mean(self, values: Values | NDArray[np.bool_], reason: str = "no image") -> Measured:
         """The mean of ``values (n,)`` with its 95 % interval; ``reason`` is given for n = 0.
 
-        Shares of images that all stand alone have Wilson's interval, and so have shares of 0 and 1, which no draw
-        would move, over the number of groups.
+        Shares of images that all stand alone have Wilson's interval, and so have means of exactly 0 and 1, which no
+        draw would move, over the number of groups.
         """
         n = len(values)
         if n == 0:
             return Measured(None, n=0, reason=reason)
         numbers = np.asarray(values, np.float64)
         value, clusters = float(numbers.mean()), self.clusters
-        if values.dtype == bool and (clusters == n or value in (0.0, 1.0)):
+        if value in (0.0, 1.0) or (values.dtype == bool and clusters == n):
             low, high = wilson(round(value * clusters), clusters)
             return Measured(value, low, high, n)
         edges = interval(self.means(numbers))
@@ -71,4 +72,4 @@ class Draws:
         """``(draws,)`` means of ``values (n,)``; not finite where a draw holds none of the images."""
         drawn = self.counts.sum(axis=1, dtype=np.float64)
         sums = (self.counts @ values.astype(np.float32)).astype(np.float64)
-        return np.divide(sums, drawn, out=np.full(len(sums), np.nan), where=drawn > 0)
+        return ratio(sums, drawn)

@@ -2,21 +2,22 @@
 
 Hard fidelity after E. M. Kenny and M. T. Keane, 2019, "Twin-Systems to Explain Artificial Neural Networks using
 Case-Based Reasoning", https://doi.org/10.24963/ijcai.2019/376: ``mean_q 1[majority of the labels of the k nearest =
-predicted(q)]``. What is ours are the controls: the same lists with features that belong to other images (shuffled), with
-the weights of the runner-up class (rival weights), with a network that has learnt nothing (``random_control``).
+predicted(q)]``. What is ours are the controls: the same lists with features of other images (shuffled), with the weights of
+the runner-up class (rival weights), with a network that has learnt nothing (``random_control``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from casebase import clock
 from casebase.evaluate.images import Images, Sides
-from casebase.evaluate.neighbours import Lists, Weigh, by_class, nearest, same_predicted, search
+from casebase.evaluate.neighbours import Lists, Weigh, by_class, nearest, other_predicted, same_predicted, search
+from casebase.evaluate.ratios import ratio
 from casebase.ports import Matrix, Vector
 
 SHUFFLES = 5
@@ -115,7 +116,7 @@ def runner_up(images: Images) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, eq=False)
 class Fidelity:
-    """One space: its votes and those of its controls, and the logit gap of each query's nearest twin.
+    """One space: its lists (``lists`` the nearest, ``twins``, the one ``unlike``), its votes and those of its controls.
 
     ``rival`` and ``contrast`` exist for class-weighted spaces: the votes with the runner-up's weights, and with the
     difference of both. ``gap`` and ``gap_of_any`` ``(m,)`` are ``||z(q) - z(i)|| / ||z(q)||`` of the nearest twin and
@@ -124,16 +125,17 @@ class Fidelity:
 
     space: str
     lists: Lists
+    twins: Lists
+    unlike: Lists
     votes: Votes
     shuffled: Votes
     rival: Votes | None = None
     contrast: Votes | None = None
     gap: Values | None = None
     gap_of_any: Values | None = None
-    twins: Lists = field(default_factory=lambda: Lists(np.empty((0, 1), np.intp), np.empty((0, 1))))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What is asked of a space: ``k`` neighbours, and the seed of its controls."""
 
@@ -162,10 +164,7 @@ def weighted(space: str, sides: Sides, asked: Asked, head: Head, logits: Logits 
     for name, weigh in (("rival", other), ("contrast", lambda part: own(part) - other(part))):
         lists = nearest(sides.cases, sides.queries, asked.k, weigh=weigh)
         against[name] = votes(lists, sides.cases, sides.queries)
-    return Fidelity(
-        found.space, found.lists, found.votes, found.shuffled, against["rival"], against["contrast"],
-        found.gap, found.gap_of_any, found.twins,
-    )  # fmt: skip
+    return replace(found, rival=against["rival"], contrast=against["contrast"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,15 +183,17 @@ class Logits:
         """``||z(q) - z(i)|| / ||z(q)||`` to one case per query ``(m,)``; NaN where that is -1."""
         apart = np.linalg.norm(self.queries - self.cases[np.maximum(twins, 0)], axis=1)
         size = np.linalg.norm(self.queries, axis=1)
-        known = (twins >= 0) & (size > 0)
-        return np.divide(apart, size, out=np.full(len(apart), np.nan), where=known)
+        return ratio(apart, np.where(twins >= 0, size, 0.0))
 
 
 def _measured(space: str, sides: Sides, asked: Asked, logits: Logits | None, weigh: Weigh | None) -> Fidelity:
     cases, queries = sides.cases, sides.queries
-    found = search(
-        cases, queries, {"nearest": (asked.k, None), "twins": (asked.k, same_predicted(cases, queries))}, weigh=weigh
-    )
+    wanted = {
+        "nearest": (asked.k, None),
+        "twins": (asked.k, same_predicted(cases, queries)),
+        "unlike": (1, other_predicted(cases, queries)),
+    }
+    found = search(cases, queries, wanted, weigh=weigh)
     dealt = [
         votes(shuffled(sides, asked.k, asked.seed + number, weigh), cases, queries) for number in range(asked.shuffles)
     ]
@@ -200,11 +201,12 @@ def _measured(space: str, sides: Sides, asked: Asked, logits: Logits | None, wei
     return Fidelity(
         space,
         found["nearest"],
+        found["twins"],
+        found["unlike"],
         votes(found["nearest"], cases, queries),
         Votes.mean(dealt),
         gap=None if logits is None else logits.gap(twins),
         gap_of_any=None if logits is None else logits.gap(any_twin(sides, asked.seed)),
-        twins=found["twins"],
     )
 
 
