@@ -37,8 +37,8 @@ def _detection(found: TwinStudy) -> Table:
         )  # fmt: skip
     notes = [
         (
-            "The differences are paired: the same images, the same bootstrap draws. An interval on both sides of 0 means "
-            "that these images do not tell the two apart."
+            "The differences are paired: the same images, the same bootstrap draws. An interval on both sides of 0 "
+            "means that these images do not tell the two apart."
         ),
         "Max-softmax and its relatives are ranked by the logits in double precision, so that answers stored as exactly "
         "100 % do not tie."

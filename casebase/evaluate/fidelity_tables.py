@@ -59,8 +59,8 @@ def _fidelity(found: TwinStudy) -> Table:
             rows.append({"space": space.space, "over": over, **fidelity_cells(found, space, over, where, draws)})
     notes = [
         (
-            "Chance depends on the classes: shuffled features of two equal classes agree with the network in about half "
-            "of all images. Only the distance to the controls counts."
+            "Chance depends on the classes: shuffled features of two equal classes agree with the network in about "
+            "half of all images. Only the distance to the controls counts."
         ),
         *(f"{name} was left out: {why}." for name, why in found.left_out.items()),
     ]

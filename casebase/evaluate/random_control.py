@@ -61,7 +61,7 @@ class Control:
 
 @dataclass(frozen=True, eq=False)
 class Controls:
-    """All of them on the same images ``rows (m,)`` of the queries; ``evenly`` and ``wrong (m,)`` as in :class:`Drawn`."""
+    """All on the same images ``rows (m,)`` of the queries; ``evenly`` and ``wrong (m,)`` as in :class:`Drawn`."""
 
     several: Sequence[Control]
     cases: int

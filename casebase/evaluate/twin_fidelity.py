@@ -2,8 +2,8 @@
 
 Hard fidelity after E. M. Kenny and M. T. Keane, 2019, "Twin-Systems to Explain Artificial Neural Networks using
 Case-Based Reasoning", https://doi.org/10.24963/ijcai.2019/376: ``mean_q 1[majority of the labels of the k nearest =
-predicted(q)]``. What is ours are the controls: the same lists with features of other images (shuffled), with the weights of
-the runner-up class (rival weights), with a network that has learnt nothing (``random_control``).
+predicted(q)]``. What is ours are the controls: the same lists with features of other images (shuffled), with the
+weights of the runner-up class (rival weights), with a network that has learnt nothing (``random_control``).
 """
 
 from __future__ import annotations

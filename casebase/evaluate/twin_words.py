@@ -124,8 +124,8 @@ def _controls(found: TwinStudy) -> Iterator[Statement]:
         theirs = sampled_votes(found, held, other.votes, ALL)["hard"]
         if _no_better(mine, theirs):
             yield Statement(
-                f"{name} gives neighbours that vote like the network in {told(theirs)} of a sample, where the "
-                f"network's own features give {told(mine)}: on these images fidelity says little about what it has learnt.",
+                f"{name} gives neighbours that vote like the network in {told(theirs)} of a sample, where "
+                f"the network's own features give {told(mine)}: fidelity says little here about what it has learnt.",
                 Level.ALARM if key == "untrained" else Level.CAUTION,
             )
 
@@ -142,8 +142,8 @@ def _tilt(found: TwinStudy) -> Iterator[Statement]:
     gap = own.value - rival.value
     yield Statement(
         f"In {space.space} the neighbours of errors vote like the network in {told(own)}, and in {told(rival)} with "
-        f"the second class's weights (without weights: {told(plain)}). The difference of {percent(abs(gap))} is what the "
-        "choice of weights decides, not the image.",
+        f"the second class's weights (without weights: {told(plain)}). The difference of {percent(abs(gap))} is what "
+        "the choice of weights decides, not the image.",
         Level.CAUTION if gap > 0.1 else Level.PLAIN,
     )
 
