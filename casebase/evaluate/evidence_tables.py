@@ -13,7 +13,7 @@ from casebase.evaluate.twin_study import TwinStudy
 from casebase.evaluations import Cell, Column, Table
 from casebase.spaces import NETWORK_SPACE
 
-SHOWN = 10
+SHOWN = 5
 """Hubs listed per space."""
 
 

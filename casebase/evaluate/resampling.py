@@ -54,15 +54,16 @@ class Draws:
     def mean(self, values: Values | NDArray[np.bool_], reason: str = "no image") -> Measured:
         """The mean of ``values (n,)`` with its 95 % interval; ``reason`` is given for n = 0.
 
-        Shares of images that all stand alone have Wilson's interval, and so have means of exactly 0 and 1, which no
-        draw would move, over the number of groups.
+        Shares of images that all stand alone have Wilson's interval; so have values that no draw would move, since
+        they are all alike or of one group, over the number of groups.
         """
         n = len(values)
         if n == 0:
             return Measured(None, n=0, reason=reason)
         numbers = np.asarray(values, np.float64)
         value, clusters = float(numbers.mean()), self.clusters
-        if value in (0.0, 1.0) or (values.dtype == bool and clusters == n):
+        still = numbers.min() == numbers.max() or clusters == 1
+        if (still and 0.0 <= value <= 1.0) or (values.dtype == bool and clusters == n):
             low, high = wilson(round(value * clusters), clusters)
             return Measured(value, low, high, n)
         edges = interval(self.means(numbers))

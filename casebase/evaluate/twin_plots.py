@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from casebase.evaluate import drawing
 from casebase.evaluate.error_detection import SOFTMAX
@@ -23,8 +23,9 @@ SERIES = (
     ("untrained", "random network"),
 )
 CURVES = ("trust", SOFTMAX, "knn_distance", "agreement")
-FILLED = {"fidelity"}
 MOST_BARS = 40
+ROOM = 1.6
+"""Room above the curves, for the legend."""
 
 
 def plots(found: TwinStudy) -> list[Plot]:
@@ -51,7 +52,7 @@ def _fidelity(found: TwinStudy) -> Plot:
             _marks(axes, marks, series, title, offset=0.16 * (series - (len(shown) - 1) / 2))
         axes.set_yticks(range(len(rows)), [name for name, _ in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
-        axes.set_xlim(0, 1.02)
+        axes.set_xlim(-0.01, 1.01)
         axes.grid(axis="x")
         drawing.in_percent(axes.xaxis)
         drawing.name_axes(axes, across="the nearest vote like the network", up="")
@@ -75,12 +76,16 @@ def _marks(axes: Axes, marks: Sequence[tuple[int, Measured]], series: int, title
     high = np.array([cell.value if cell.high is None else cell.high for _, cell in known], float)
     face = colour if series == 0 else drawing.PAPER
     axes.hlines(places, low, high, color=colour, linewidth=1.6)
-    axes.plot(values, places, linestyle="none", marker=marker, color=colour, markerfacecolor=face, label=title)
+    axes.plot(
+        values, places, linestyle="none", marker=marker, color=colour, markerfacecolor=face, label=title, clip_on=False
+    )
 
 
 def _risk(found: TwinStudy) -> Plot:
     curves = [one for key in CURVES for one in found.detections if one.score.key == key and one.curve is not None]
     rate = found.errors / len(found.queries)
+    top = max([rate, *(float(risk.max()) for one in curves for _, risk in [one.curve or (None, np.zeros(1))])])
+    digits = 0 if ROOM * top > 0.1 else 1
 
     def draw(axes: Axes) -> None:
         for number, one in enumerate(curves):
@@ -88,14 +93,13 @@ def _risk(found: TwinStudy) -> Plot:
             coverage, risk = one.curve
             axes.plot(
                 coverage, risk, color=drawing.SERIES[number], linestyle=drawing.DASHES[number], label=one.score.title,
-                drawstyle="default",
             )  # fmt: skip
         axes.axhline(rate, color=drawing.RULE, linewidth=1.2, label="without a score")
         axes.set_xlim(0, 1.01)
-        axes.set_ylim(0, None)
+        axes.set_ylim(0, ROOM * top)
         axes.grid(axis="y")
         drawing.in_percent(axes.xaxis)
-        drawing.in_percent(axes.yaxis)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.{digits}f} %"))
         drawing.name_axes(axes, across="images answered, the most trusted first", up="error rate among them")
         axes.legend(loc="upper left")
 
@@ -119,7 +123,8 @@ def _hubs(found: TwinStudy) -> Plot:
             textcoords="offset points", color=drawing.INK, va="top",
         )  # fmt: skip
         axes.set_yscale("symlog", linthresh=1)
-        axes.set_ylim(0, None)
+        axes.set_ylim(0, 2.0 * heights.max())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         drawing.name_axes(axes, across=f"lists a case is in (of {len(found.queries)})", up="cases")
 

@@ -85,7 +85,7 @@ def _fidelity(found: TwinStudy) -> Iterator[Statement]:
     k = found.k
     for over, images in ((ALL, "these images"), (ERRORS, "the network's errors")):
         fidelity, shuffled = cells[over]["fidelity"], cells[over]["shuffled"]
-        if fidelity.value is None or shuffled.value is None:
+        if fidelity.value is None or shuffled.value is None or (over == ERRORS and fidelity.n < FEWEST_ERRORS):
             continue
         if _no_better(fidelity, shuffled):
             yield Statement(
