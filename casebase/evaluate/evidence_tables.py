@@ -136,7 +136,7 @@ def _stability(found: TwinStudy, held: Stability) -> Table:
         ],
         rows,
         [
-            f"{len(held.rows)} images, seed {found.options.seed}. Shifts move what the network sees by one pixel.",
+            f"{len(held.rows)} images, seed {found.seed}. Shifts move what the network sees by one pixel.",
             *([f"Left out: {missing}."] if missing else []),
         ],
     )

@@ -149,7 +149,7 @@ def _controls(found: TwinStudy, held: Controls) -> Table:
         [
             (
                 f"{held.cases} cases, {int(held.evenly.sum())} images drawn evenly and all together "
-                f"{int(held.wrong.sum())} errors, seed {found.options.seed}."
+                f"{int(held.wrong.sum())} errors, seed {found.seed}."
             ),
             *([f"Left out: {missing}."] if missing else []),
         ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,13 +44,21 @@ class Tally:
     total: int
     progress: Progress
     done: int = 0
-    skipped: int = field(default=0)
+    skipped: int = 0
 
     def add(self, passes: int, skipped: int = 0) -> None:
         """``passes`` more are done, ``skipped`` of them without a network."""
         self.done += passes
         self.skipped += skipped
         self.progress(min(self.done, self.total), self.total, self.skipped)
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """How images are read again: of how many megapixels at most, and what counts the forward passes."""
+
+    megapixels: float
+    tally: Tally
 
 
 def again(cases: Sequence[Case], megapixels: float, missing: Missing) -> Iterator[tuple[int, reading.Picture | None]]:

@@ -17,7 +17,7 @@ from PIL import Image
 from casebase import clock
 from casebase.evaluate.images import Images, Sides
 from casebase.evaluate.neighbours import nearest
-from casebase.evaluate.pictures import Missing, Progress, Tally, Views, again, read
+from casebase.evaluate.pictures import Disk, Missing, Views, again, read
 from casebase.evaluate.stability import sampled
 from casebase.evaluate.twin_fidelity import SHUFFLES, Votes, shuffled, votes
 from casebase.ports import Embedder, Matrix
@@ -49,6 +49,11 @@ class Drawn:
         queries = np.sort(np.concatenate([even, more]))
         return cls(sampled(len(sides.cases), cases, seed), queries, np.isin(queries, even))
 
+    @property
+    def passes(self) -> int:
+        """Images to be embedded."""
+        return len(self.cases) + len(self.queries)
+
 
 @dataclass(frozen=True, eq=False)
 class Control:
@@ -75,31 +80,19 @@ class Controls:
         return next((control for control in self.several if control.key == key), None)
 
 
-@dataclass(frozen=True, eq=False)
-class Random:
-    """The untrained network, how many cases it may look at, and who is told of the forward passes."""
-
-    embedder: Embedder
-    cases: int
-    seed: int
-    megapixels: float
-    progress: Progress
-
-
-def measure(sides: Sides, k: int, random: Random) -> Controls | None:
+def measure(sides: Sides, k: int, embedder: Embedder, drawn: Drawn, seed: int, disk: Disk) -> Controls | None:
     """Embed a sample anew and vote: trained, shuffled, pixels, untrained. None where no image could be read."""
-    drawn = Drawn.of(sides, random.cases, random.seed)
     cases, queries = sides.cases.take(drawn.cases), sides.queries.take(drawn.queries)
-    missing, tally = Missing(), Tally(len(cases) + len(queries), random.progress)
-    case_rows, case_features, case_pixels = _through(cases, random, missing, tally)
-    query_rows, query_features, query_pixels = _through(queries, random, missing, tally)
+    missing = Missing()
+    case_rows, case_features, case_pixels = _through(cases, embedder, missing, disk)
+    query_rows, query_features, query_pixels = _through(queries, embedder, missing, disk)
     if not len(case_rows) or not len(query_rows):
         return None
     here = Sides(cases.take(case_rows), queries.take(query_rows))
     mean = case_pixels.mean(axis=0)
     untrained = here.seen_as(case_features, query_features)
     pixels = here.seen_as(case_pixels - mean, query_pixels - mean)
-    dealt = [votes(shuffled(here, k, random.seed + n), here.cases, here.queries) for n in range(SHUFFLES)]
+    dealt = [votes(shuffled(here, k, seed + n), here.cases, here.queries) for n in range(SHUFFLES)]
     several = [
         Control("trained", "the explained network", _votes(here, k)),
         Control("untrained", "the same architecture, random weights", _votes(untrained, k)),
@@ -114,7 +107,9 @@ def _votes(sides: Sides, k: int) -> Votes:
     return votes(nearest(sides.cases, sides.queries, k), sides.cases, sides.queries)
 
 
-def _through(images: Images, random: Random, missing: Missing, tally: Tally) -> tuple[NDArray[np.intp], Matrix, Matrix]:
+def _through(
+    images: Images, embedder: Embedder, missing: Missing, disk: Disk
+) -> tuple[NDArray[np.intp], Matrix, Matrix]:
     """Rows that could be read, their features ``(n, D)`` and their thumbnails ``(n, 768)`` in [0, 1]."""
     rows: list[int] = []
     features: list[Matrix] = []
@@ -123,16 +118,16 @@ def _through(images: Images, random: Random, missing: Missing, tally: Tally) -> 
 
     def flush() -> None:
         if held:
-            features.append(read(random.embedder, held).features)
-            tally.add(len(held))
+            features.append(read(embedder, held).features)
+            disk.tally.add(len(held))
         held.clear()
 
-    for row, picture in again(images.cases, random.megapixels, missing):
+    for row, picture in again(images.cases, disk.megapixels, missing):
         if picture is None:
-            tally.add(1, skipped=1)
+            disk.tally.add(1, skipped=1)
             continue
         rows.append(row)
-        held.append(random.embedder.preprocess.pixels(picture.image))
+        held.append(embedder.preprocess.pixels(picture.image))
         pixels.append(thumbnail(held[-1]))
         if len(held) == CHUNK:
             flush()

@@ -18,7 +18,7 @@ from PIL import Image
 from casebase import clock
 from casebase.evaluate.images import Sides
 from casebase.evaluate.neighbours import Lists, same_predicted, search
-from casebase.evaluate.pictures import Missing, Progress, Tally, Views, again, read
+from casebase.evaluate.pictures import Disk, Missing, Views, again, read
 from casebase.ports import Embedder
 from casebase.reading import Preprocess
 
@@ -100,24 +100,13 @@ def sampled(n: int, most: int, seed: int) -> NDArray[np.intp]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How many images are read again, of how many megapixels at most, and who is told of it."""
-
-    images: int
-    seed: int
-    megapixels: float
-    progress: Progress
-
-
-def measure(sides: Sides, k: int, embedder: Embedder, sampling: Sampling) -> Stability:
-    """Read sampled queries from the disk, change each, and compare its lists with those of the stored vectors.
+def measure(sides: Sides, k: int, embedder: Embedder, chosen: NDArray[np.intp], disk: Disk) -> Stability:
+    """Read the ``chosen`` queries from the disk, change each, and compare its lists with those of the stored vectors.
 
     Twins are those of what the network now says, as a person would be shown them.
     """
-    chosen = sampled(len(sides.queries), sampling.images, sampling.seed)
     asked = sides.queries.take(chosen)
-    missing, tally = Missing(), Tally(len(chosen) * len(CHANGES), sampling.progress)
+    missing, tally = Missing(), disk.tally
     features: list[list[NDArray[np.float32]]] = [[] for _ in CHANGES]
     said: list[list[NDArray[np.float32]]] = [[] for _ in CHANGES]
     kept: list[int] = []
@@ -132,7 +121,7 @@ def measure(sides: Sides, k: int, embedder: Embedder, sampling: Sampling) -> Sta
             tally.add(len(held))
         held.clear()
 
-    for row, picture in again(asked.cases, sampling.megapixels, missing):
+    for row, picture in again(asked.cases, disk.megapixels, missing):
         if picture is None:
             tally.add(len(CHANGES), skipped=1)
             continue

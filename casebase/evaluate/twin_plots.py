@@ -105,7 +105,9 @@ def _risk(found: TwinStudy) -> Plot:
 
     said = ", ".join(f"{one.score.title} {(one.figures['augrc'].value or 0.0):.4f}" for one in curves)
     alt = f"Error rate among the most trusted answers, by the share answered. AUGRC, low is good: {said}."
-    return drawing.plot("risk", "Error rate among the answers that a score trusts most", alt, draw, size=(7.0, 4.4))
+    return drawing.plot(
+        "detection", "Error rate among the answers that a score trusts most", alt, draw, size=(7.0, 4.4)
+    )
 
 
 def _hubs(found: TwinStudy) -> Plot:
@@ -132,4 +134,4 @@ def _hubs(found: TwinStudy) -> Plot:
         f"How many cases are in how many of the {len(found.queries)} nearest lists in {NETWORK_SPACE}: "
         f"{int((hub.counts == 0).sum())} in none, the most frequent one in {most}, on average {hub.expected:.3g}."
     )
-    return drawing.plot("hubs", f"How often each case is shown in {NETWORK_SPACE}", alt, draw, size=(7.0, 3.8))
+    return drawing.plot("hubness", f"How often each case is shown in {NETWORK_SPACE}", alt, draw, size=(7.0, 3.8))

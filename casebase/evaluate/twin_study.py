@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase.cases import Status
-from casebase.errors import UsageError
 from casebase.evaluate import contradiction, error_detection, hubness, random_control, stability, twin_fidelity
 from casebase.evaluate.images import Images, Sides, features, load
-from casebase.evaluate.pictures import Progress
+from casebase.evaluate.pictures import Disk, Progress, Tally
 from casebase.evaluate.resampling import Draws
 from casebase.evaluate.twin_fidelity import Asked, Fidelity, Head, Logits
+from casebase.evaluate.twin_options import TwinOptions
 from casebase.parts import Part
 from casebase.ports import CaseBase, Embedder
 from casebase.reading import DEFAULT_MEGAPIXELS
@@ -23,36 +23,17 @@ from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
 Values = NDArray[np.float64]
 
 
-def _silent(done: int, total: int, skipped: int) -> None:
+def silent(done: int, total: int, skipped: int) -> None:
     """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
-class TwinOptions:
-    """How to measure twins.
+class TwinRun:
+    """The seed of everything random, the largest image to be read, and who is told of forward passes."""
 
-    ``sample`` images are read from the disk for stability (0: none), ``control_cases`` for the random network, unless
-    ``random_network`` is False. ``progress`` is told of forward passes, ``announce`` of what is about to be done.
-    """
-
-    k: int = 5
     seed: int = 0
-    sample: int = 100
-    control_cases: int = 400
-    random_network: bool = True
     megapixels: float = DEFAULT_MEGAPIXELS
-    progress: Callable[[], Progress] = lambda: _silent
-    announce: Callable[[str], None] = lambda line: None
-
-    def __post_init__(self) -> None:
-        if self.k < 1:
-            raise UsageError(f"k must be at least 1, not {self.k}")
-        if self.sample < 0:
-            raise UsageError(f"--sample must be 0 (no stability) or more, not {self.sample}")
-        if self.control_cases < 1:
-            raise UsageError(
-                f"--control-cases must be at least 1, not {self.control_cases}; --no-random-control omits it"
-            )
+    progress: Progress = silent
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +55,7 @@ class TwinStudy:
 
     part: Part
     options: TwinOptions
+    seed: int
     k: int
     sides: Sides
     draws: Draws
@@ -107,10 +89,10 @@ class TwinStudy:
         return next((found for found in self.spaces if found.space == name), None)
 
 
-def study(base: CaseBase, part: Part, options: TwinOptions, networks: TwinNetworks) -> TwinStudy:
+def study(base: CaseBase, part: Part, options: TwinOptions, networks: TwinNetworks, run: TwinRun) -> TwinStudy:
     """Measure the twins of ``part`` against the active cases. Raises ``EmptyCaseBase``, ``UsageError``."""
     sides = load(base, part)
-    asked = Asked(options.k, options.seed)
+    asked = Asked(options.k, run.seed)
     head = networks.head
     if head is not None and head.weight.shape != (sides.cases.probabilities.shape[1], sides.cases.features.shape[1]):
         head = None  # a head on other features than the stored ones has nothing to say of them
@@ -125,26 +107,15 @@ def study(base: CaseBase, part: Part, options: TwinOptions, networks: TwinNetwor
         *(error_detection.of_space(found) for found in spaces[1:]),
         *error_detection.of_network(sides.queries, None if logits is None else logits.queries),
     ]
-    draws = Draws.of(sides.queries.groups, options.seed)
+    draws = Draws.of(sides.queries.groups, run.seed)
     weighted = next((found for found in spaces if found.contrast is not None), None)
     contrast = None if weighted is None or weighted.contrast is None else weighted.contrast.hard
 
-    controls = None
-    if options.random_network:
-        options.announce("control: the same architecture with random weights")
-        random = random_control.Random(
-            networks.untrained(), options.control_cases, options.seed, options.megapixels, options.progress()
-        )
-        controls = random_control.measure(sides, options.k, random)
-    steady = None
-    if options.sample:
-        options.announce("stability: images read again, re-encoded, shifted, mirrored")
-        sampling = stability.Sampling(options.sample, options.seed, options.megapixels, options.progress())
-        steady = stability.measure(sides, options.k, networks.embedder(), sampling)
-
+    controls, steady = _from_disk(sides, options, networks, run)
     return TwinStudy(
         part=part,
         options=options,
+        seed=run.seed,
         k=own.lists.index.shape[1],
         sides=sides,
         draws=draws,
@@ -163,6 +134,21 @@ def study(base: CaseBase, part: Part, options: TwinOptions, networks: TwinNetwor
         controls=controls,
         stability=steady,
     )
+
+
+def _from_disk(
+    sides: Sides, options: TwinOptions, networks: TwinNetworks, run: TwinRun
+) -> tuple[random_control.Controls | None, stability.Stability | None]:
+    """What needs images and networks: the controls on pixels, and stability. One count of forward passes for both."""
+    drawn = random_control.Drawn.of(sides, options.control_cases, run.seed) if options.random_network else None
+    chosen = stability.sampled(len(sides.queries), options.sample, run.seed)
+    passes = (0 if drawn is None else drawn.passes) + len(chosen) * len(stability.CHANGES)
+    disk = Disk(run.megapixels, Tally(passes, run.progress))
+    controls = None
+    if drawn is not None:
+        controls = random_control.measure(sides, options.k, networks.untrained(), drawn, run.seed, disk)
+    steady = stability.measure(sides, options.k, networks.embedder(), chosen, disk) if options.sample else None
+    return controls, steady
 
 
 def _spaces(

@@ -11,6 +11,7 @@ from casebase.evaluate.stability import Stability
 from casebase.evaluate.twin_fidelity import Fidelity
 from casebase.evaluate.twin_study import TwinStudy
 from casebase.evaluations import Measured
+from casebase.evaluations import told as shown
 from casebase.explanations import Level, Statement
 from casebase.reading import percent
 from casebase.spaces import NETWORK_SPACE
@@ -33,21 +34,13 @@ def statements(found: TwinStudy) -> list[Statement]:
 
 
 def told(measured: Measured) -> str:
-    """A share with its interval: ``83.1 % (80.2 % to 85.6 %)``."""
-    if measured.value is None:
-        return measured.reason or "not measured"
-    if measured.low is None or measured.high is None:
-        return percent(measured.value)
-    return f"{percent(measured.value)} ({percent(measured.low)} to {percent(measured.high)})"
+    """A share with its interval, as the tables show it."""
+    return shown(measured, "share")
 
 
 def number(measured: Measured) -> str:
-    """A figure with its interval: ``0.912 (0.880 to 0.941)``."""
-    if measured.value is None:
-        return measured.reason or "not measured"
-    if measured.low is None or measured.high is None:
-        return f"{measured.value:.3f}"
-    return f"{measured.value:.3f} ({measured.low:.3f} to {measured.high:.3f})"
+    """Any other figure with its interval, as the tables show it."""
+    return shown(measured, "number")
 
 
 def _few(found: TwinStudy) -> Iterator[Statement]:

@@ -1,4 +1,4 @@
-"""``casebase evaluate twins``: what the twin system measures like, worst news first."""
+"""``casebase evaluate twins``: what the twins of a base are worth, worst news first."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from casebase.evaluate.fidelity_tables import fidelity_tables
 from casebase.evaluate.intervals import DRAWS
 from casebase.evaluate.neighbours import Lists
 from casebase.evaluate.twin_fidelity import SHUFFLES
+from casebase.evaluate.twin_options import TwinOptions
 from casebase.evaluate.twin_plots import plots
-from casebase.evaluate.twin_study import TwinNetworks, TwinOptions, TwinStudy, study
+from casebase.evaluate.twin_study import TwinNetworks, TwinRun, TwinStudy, study
 from casebase.evaluate.twin_words import statements
 from casebase.evaluations import Evaluation
 from casebase.parts import Part
 from casebase.ports import CaseBase
 
-__all__ = ["KIND", "TwinNetworks", "TwinOptions", "measure"]
-
-KIND = "twins"
+__all__ = ["TwinNetworks", "TwinOptions", "TwinRun", "measure"]
 
 
-def measure(base: CaseBase, part: Part, options: TwinOptions, networks: TwinNetworks) -> Evaluation:
+def measure(
+    base: CaseBase, part: Part, options: TwinOptions, networks: TwinNetworks, run: TwinRun = TwinRun()
+) -> Evaluation:
     """Fidelity with its controls, error detection, contradiction, stability and hubness of the twins of ``part``.
 
     Nothing but the sampled images of stability and of the random network goes through a network. Raises
     ``EmptyCaseBase``, ``UsageError``, and what reading the networks raises.
     """
-    found = study(base.snapshot(), part, options, networks)
+    found = study(base.snapshot(), part, options, networks, run)
     return Evaluation(
-        kind=KIND,
-        title="What the twins are worth",
+        kind="twins",
+        title=title(found),
         statements=statements(found),
         tables=[*fidelity_tables(found), *evidence_tables(found)],
         plots=plots(found),
@@ -42,13 +43,20 @@ def measure(base: CaseBase, part: Part, options: TwinOptions, networks: TwinNetw
     )
 
 
+def title(found: TwinStudy) -> str:
+    """What was measured on what."""
+    images = "training images" if found.part.training else f"images of {found.part.name}"
+    return f"The twins of {len(found.queries)} {images}"
+
+
 def settings(found: TwinStudy) -> Mapping[str, Any]:
     """What the figures were made under."""
-    options, held, steady = found.options, found.controls, found.stability
+    held, steady = found.controls, found.stability
     return {
-        "part": found.part.name,
+        "split": found.part.split,
+        "status": str(found.part.status),
         "k": found.k,
-        "seed": options.seed,
+        "seed": found.seed,
         "cases": len(found.sides.cases),
         "queries": len(found.queries),
         "errors": found.errors,
@@ -75,7 +83,7 @@ def per_query(found: TwinStudy) -> list[dict[str, Any]]:
     for row, case in enumerate(queries.cases):
         told: dict[str, Any] = {
             "id": case.id, "path": case.path, "label": case.label, "predicted": case.predicted,
-            "group": case.group, "wrong": bool(queries.wrong[row]),
+            "group": case.group, "right": not queries.wrong[row],
             "confidence": float(queries.probabilities[row].max()),
         }  # fmt: skip
         told |= {key: _plain(values[row]) for key, values in scores.items()}

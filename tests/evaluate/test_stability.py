@@ -14,18 +14,16 @@ from casebase.cases import Status
 from casebase.evaluate import random_control, stability
 from casebase.evaluate.images import Images, Sides, features, load
 from casebase.evaluate.neighbours import Lists
-from casebase.evaluate.random_control import Drawn, Random, thumbnail
-from casebase.evaluate.stability import CHANGES, Sampling, overlap, sampled
+from casebase.evaluate.pictures import Disk, Progress, Tally
+from casebase.evaluate.random_control import Controls, Drawn, thumbnail
+from casebase.evaluate.stability import CHANGES, Stability, overlap, sampled
+from casebase.evaluate.twin_study import silent
 from casebase.parts import Part
-from casebase.ports import Reading
+from casebase.ports import Embedder, Reading
 from casebase.reading import Preprocess
 from casebase.storage.memory import MemoryCaseStore
 from tests.evaluate.made_up import images, noise
 from tests.fakes import clustered, entry, fill, fingerprint
-
-
-def silent(done: int, total: int, skipped: int) -> None:
-    """Tell nobody."""
 
 
 class CornerNetwork:
@@ -69,13 +67,23 @@ def drawn(folder: Path, n: int, seed: int, prefix: str) -> Images:
     return replace(made, cases=[replace(case, file=file) for case, file in zip(made.cases, files, strict=True)])
 
 
+def steady(both: Sides, most: int = 50, progress: Progress = silent) -> Stability:
+    chosen = sampled(len(both.queries), most, 0)
+    return stability.measure(both, 5, NETWORK, chosen, Disk(90.0, Tally(len(chosen) * len(CHANGES), progress)))
+
+
+def controls(both: Sides, network: Embedder, cases: int) -> Controls | None:
+    drawn = Drawn.of(both, cases, 0)
+    return random_control.measure(both, 5, network, drawn, 0, Disk(90.0, Tally(drawn.passes, silent)))
+
+
 @pytest.fixture
 def both(tmp_path: Path) -> Sides:
     return Sides(drawn(tmp_path / "cases", 40, 0, "c"), drawn(tmp_path / "queries", 20, 1, "q"))
 
 
 def test_images_read_again_unchanged_keep_every_neighbour_and_answer(both: Sides) -> None:
-    found = stability.measure(both, 5, NETWORK, Sampling(50, 0, 90.0, silent))
+    found = steady(both)
     again = found.turnovers[0]
     assert again.change.key == "again"
     assert again.nearest.tolist() == again.twins.tolist() == [1.0] * 20
@@ -86,17 +94,14 @@ def test_images_read_again_unchanged_keep_every_neighbour_and_answer(both: Sides
 
 
 def test_a_mirror_swaps_the_answer_of_a_network_that_looks_left_and_right(both: Sides) -> None:
-    flip = stability.measure(both, 5, NETWORK, Sampling(50, 0, 90.0, silent)).turnovers[-1]
+    flip = steady(both).turnovers[-1]
     assert flip.answer_changed.mean() > 0.9
     assert flip.twins[flip.answer_changed].max() == 0.0  # twins of another answer are other cases
     assert flip.right.mean() == pytest.approx(1 - (~both.queries.wrong).mean(), abs=0.1)
 
 
 def test_worse_jpeg_moves_neighbours_no_less(both: Sides) -> None:
-    found = {
-        t.change.key: t.nearest.mean()
-        for t in stability.measure(both, 5, NETWORK, Sampling(50, 0, 90.0, silent)).turnovers
-    }
+    found = {t.change.key: t.nearest.mean() for t in steady(both).turnovers}
     assert found["jpeg30"] <= found["jpeg90"] + 0.05
     assert found["jpeg90"] > 0.7
 
@@ -106,7 +111,7 @@ def test_deleted_and_changed_files_are_left_out_and_counted(both: Sides) -> None
     both.queries.cases[4].file.write_bytes(b"no image")
     Image.new("RGB", (24, 16), (9, 9, 9)).save(both.queries.cases[5].file)
     told: list[tuple[int, int, int]] = []
-    found = stability.measure(both, 5, NETWORK, Sampling(50, 0, 90.0, lambda *counts: told.append(counts)))
+    found = steady(both, progress=lambda *counts: told.append(counts))
     assert (found.missing.gone, found.missing.altered) == (2, 1)
     assert found.missing.told() == ("2 without a readable file and 1 whose pixels have changed since they were indexed")
     assert sorted(set(range(20)) - set(found.rows.tolist())) == [3, 4, 5]
@@ -117,7 +122,7 @@ def test_deleted_and_changed_files_are_left_out_and_counted(both: Sides) -> None
 def test_without_any_file_there_is_nothing_to_tell(both: Sides) -> None:
     for case in both.queries.cases:
         case.file.unlink()
-    found = stability.measure(both, 5, NETWORK, Sampling(5, 0, 90.0, silent))
+    found = steady(both, 5)
     assert (len(found.rows), list(found.turnovers), found.missing.gone) == (0, [], 5)
 
 
@@ -155,7 +160,7 @@ def test_controls_on_pixels_tell_trained_from_untrained_features(both: Sides) ->
             random = np.random.default_rng(int(views.sum()))
             return Reading(random.normal(size=(len(views), 8)).astype(np.float32), None)
 
-    found = random_control.measure(both, 5, Random(Nothing(), 30, 0, 90.0, silent))
+    found = controls(both, Nothing(), 30)
     assert found is not None
     assert found.cases == 30
     assert [control.key for control in found.several] == ["trained", "untrained", "pixels", "shuffled"]
@@ -169,7 +174,7 @@ def test_controls_on_pixels_tell_trained_from_untrained_features(both: Sides) ->
 def test_controls_leave_out_what_is_gone(both: Sides) -> None:
     both.cases.cases[0].file.unlink()
     both.queries.cases[0].file.unlink()
-    found = random_control.measure(both, 5, Random(NETWORK, 1000, 0, 90.0, silent))
+    found = controls(both, NETWORK, 1000)
     assert found is not None
     assert (found.cases, len(found.rows), found.missing.gone) == (39, 19, 2)
     same = found.of("untrained")  # here the very network: what is embedded anew is what was stored
@@ -179,7 +184,7 @@ def test_controls_leave_out_what_is_gone(both: Sides) -> None:
     np.testing.assert_array_equal(same.votes.hard, own.votes.hard)
     for case in [*both.cases.cases, *both.queries.cases]:
         case.file.unlink(missing_ok=True)
-    assert random_control.measure(both, 5, Random(NETWORK, 1000, 0, 90.0, silent)) is None
+    assert controls(both, NETWORK, 1000) is None
 
 
 def test_the_drawn_queries_hold_more_errors_and_mark_the_even_ones() -> None:
