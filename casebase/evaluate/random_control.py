@@ -92,7 +92,7 @@ def measure(sides: Sides, k: int, embedder: Embedder, drawn: Drawn, seed: int, d
     mean = case_pixels.mean(axis=0)
     untrained = here.seen_as(case_features, query_features)
     pixels = here.seen_as(case_pixels - mean, query_pixels - mean)
-    dealt = [votes(shuffled(here, k, seed + n), here.cases, here.queries) for n in range(SHUFFLES)]
+    dealt = [votes(shuffled(here, k, seed * SHUFFLES + n), here.cases, here.queries) for n in range(SHUFFLES)]
     several = [
         Control("trained", "the explained network", _votes(here, k)),
         Control("untrained", "the same architecture, random weights", _votes(untrained, k)),
