@@ -53,7 +53,8 @@ class Table:
     """One table: ``rows`` map column keys to cells; ``lead`` says in one sentence how to read it.
 
     Rows may have keys that are no column: they are in the files alone. Page and screen show the first ``shown`` rows,
-    or all of them; files have every row. A plot with the key of a table stands beside it.
+    or all of them; files have every row. A ``detail`` is left to the page. A plot with the key of a table stands
+    beside it.
     """
 
     key: str
@@ -63,6 +64,7 @@ class Table:
     rows: Sequence[Mapping[str, Cell]]
     notes: Sequence[str] = ()
     shown: int | None = None
+    detail: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -110,6 +110,12 @@ def _size(found: Found) -> Iterator[Statement]:
 
 
 def _calibration(found: Found) -> Iterator[Statement]:
+    if found.log_loss.low is not None and found.log_loss.low > found.usual_log_loss:
+        yield Statement(
+            "Its probabilities are worse than saying the shares of the labels every time: log-loss "
+            f"{told(found.log_loss, 'number')} against {found.usual_log_loss:.4g}.",
+            Level.CAUTION,
+        )
     error, chance, gap = found.width_error.value, found.calibrated_chance, found.gap.value
     if error is None or gap is None:
         return

@@ -56,9 +56,9 @@ def _confusion(found: Found) -> Plot:
 
     right = int(np.trace(whole))
     alt = f"Confusion matrix of {len(names)} classes. Of {whole.sum()} images, {right} lie on the diagonal."
-    title = "What is called what"
+    title = "Confusion matrix: images, and their share of the label"
     if cut:
-        title = f"What is called what: the {len(rows)} classes, of {len(totals) and whole.shape[0]}, with most mistakes"
+        title = f"Confusion matrix of the {len(rows)} classes with most mistakes, of {whole.shape[0]}"
         alt += f" Only the {len(rows)} classes with most mistakes of {whole.shape[0]} are drawn."
     key = "mistakes" if cut else "confusion"
     return drawing.plot(key, title, alt, draw, size=(side, side))

@@ -78,6 +78,7 @@ def _classes(found: Found) -> Table:
         }
         for one in sorted(found.classes, key=_worst_first)
     ]  # fmt: skip
+    present = sum(1 for one in found.classes if one.labelled)
     return Table(
         "classes", "Class by class",
         "Recall: of the images of a class, how many are called that. Precision: of the answers naming a class, how "
@@ -91,12 +92,12 @@ def _classes(found: Found) -> Table:
             Column("precision", "precision", "share", "of the answers naming it, how many are right"),
             Column("f1", "F1", "share", "harmonic mean of precision and recall"),
         ],
-        rows, shown=SHOWN,
+        rows, shown=min(SHOWN, present),
     )  # fmt: skip
 
 
 def _worst_first(one: ClassScores) -> tuple[bool, float]:
-    return one.f1.value is None, one.f1.value or 0.0
+    return one.f1.value is None, one.f1.value if one.f1.value is not None else -one.called
 
 
 def _averages(found: Found) -> Table:
@@ -246,7 +247,7 @@ def _bins(found: Found) -> list[Table]:
             for b in range(len(bins.n))
         ]  # fmt: skip
         made.append(Table(key, title, "Where confidence and share of right answers differ, one of them misleads.",
-                          columns, rows))  # fmt: skip
+                          columns, rows, detail=True))  # fmt: skip
     return made
 
 
@@ -263,7 +264,7 @@ def _balance(found: Found) -> Table:
             Column("class", "class"), Column("labels", "of the images", "share"),
             Column("answers", "of the answers", "share"),
         ],
-        rows, shown=SHOWN,
+        rows, shown=SHOWN, detail=True,
     )  # fmt: skip
 
 
