@@ -195,7 +195,8 @@ def _measured(space: str, sides: Sides, asked: Asked, logits: Logits | None, wei
     }
     found = search(cases, queries, wanted, weigh=weigh)
     dealt = [
-        votes(shuffled(sides, asked.k, asked.seed * SHUFFLES + number, weigh), cases, queries) for number in range(asked.shuffles)
+        votes(shuffled(sides, asked.k, asked.seed * SHUFFLES + number, weigh), cases, queries)
+        for number in range(asked.shuffles)
     ]
     twins = found["twins"].index[:, 0]
     return Fidelity(

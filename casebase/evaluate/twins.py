@@ -14,13 +14,13 @@ from casebase.evaluate.neighbours import Lists
 from casebase.evaluate.twin_fidelity import SHUFFLES
 from casebase.evaluate.twin_options import TwinOptions
 from casebase.evaluate.twin_plots import plots
-from casebase.evaluate.twin_study import TwinNetworks, TwinRun, TwinStudy, study
+from casebase.evaluate.twin_study import TwinNetworks, TwinRun, TwinStudy, silent, study
 from casebase.evaluate.twin_words import statements
 from casebase.evaluations import Evaluation
 from casebase.parts import Part
 from casebase.ports import CaseBase
 
-__all__ = ["TwinNetworks", "TwinOptions", "TwinRun", "measure"]
+__all__ = ["TwinNetworks", "TwinOptions", "TwinRun", "measure", "silent"]
 
 
 def measure(
@@ -62,7 +62,7 @@ def settings(found: TwinStudy) -> Mapping[str, Any]:
         "errors": found.errors,
         "classes": found.sides.cases.probabilities.shape[1],
         "groups": len({group for group in found.sides.cases.groups if group is not None}),
-        "spaces": [space.space for space in found.spaces],
+        "spaces_measured": [space.space for space in found.spaces],
         "metric": "1 - cosine; ties by id; copies and groups of the query left out; near-duplicates not folded",
         "fingerprint": found.fingerprint,
         "bootstrap_draws": DRAWS,

@@ -23,6 +23,7 @@ from casebase.ports import Embedder
 from casebase.storage.memory import MemoryCaseStore
 from tests.fakes import entry, fill
 
+
 @pytest.fixture(autouse=True)
 def _no_figures(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Drawing takes longer than measuring; one test looks at the figures."""
