@@ -14,6 +14,7 @@ from casebase import clock, overlay, reading, settings, wiring
 from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
+from casebase.evaluate import TwinOptions
 from casebase.evaluations import Evaluation
 from casebase.explain import ExplainedNetwork, Wanted, compose
 from casebase.explain import explain as look
@@ -39,6 +40,7 @@ __all__ = [
     "Stats",
     "TrainOptions",
     "Trained",
+    "TwinOptions",
     "check",
     "check_data",
     "data_of",
@@ -213,13 +215,23 @@ class Base:
 
     # -- measuring -----------------------------------------------------------------------------------------------
 
-    def evaluate(self, kind: str, *, split: str | None = None, command: str = "") -> Evaluation:
+    def evaluate(
+        self,
+        kind: str,
+        *,
+        split: str | None = None,
+        options: TwinOptions | None = None,
+        progress: bool | Progress = False,
+        command: str = "",
+    ) -> Evaluation:
         """Measure on a part of the base; ``save(folder)`` writes the page, JSON, tables and plots.
 
         ``kind`` is one of ``EVALUATIONS``. ``split`` None takes ``test``, else ``val``, else all held-out images.
+        ``options`` are for the kind ``twins``; ``progress`` is told of forward passes, as that of ``index``.
         Raises ``UsageError`` for an unknown kind or split, and where no image is held out.
         """
-        measured = wiring.evaluate(self._store, self.settings, kind, split=split)
+        told = progress if callable(progress) else lines() if progress else None
+        measured = wiring.evaluate(self._store, self.settings, kind, split=split, options=options, progress=told)
         return replace(
             measured,
             settings={**self._facts(command), **measured.settings},

@@ -62,7 +62,43 @@ def model(
     return _show(measured, screen, chosen.base, out)
 
 
-# casebase evaluate twins, saliency, prototypes, cae: here, each as it comes
+@app.command("twins")
+def twins(
+    k: Annotated[int, typer.Option("--k", help="Neighbours per list.")] = 5,
+    split: SplitOption = None,
+    sample: Annotated[int, typer.Option(help="Images read again for stability; 0 leaves it out.", metavar="N")] = 100,
+    control_cases: Annotated[
+        int, typer.Option(help="Cases that the random network embeds, at most.", metavar="N")
+    ] = 400,
+    random_control: Annotated[
+        bool, typer.Option("--random-control/--no-random-control", help="Compare with a network that learnt nothing.")
+    ] = True,
+    out: OutOption = None,
+    base: options.BaseOption = None,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    debug: options.DebugOption = False,
+    no_color: options.ColorOption = False,
+    seed: options.SeedOption = None,
+    device: options.DeviceOption = None,
+) -> int:
+    """What the twins are worth: fidelity with controls, error detection, stability, hubs.
+
+    casebase evaluate twins
+
+    casebase evaluate twins --k 10 --sample 0 --no-random-control     from stored vectors alone, in seconds
+    """
+    screen = options.screen(json=json, quiet=quiet, no_color=no_color, debug=debug)
+    chosen = options.chosen(base, seed=seed, device=device)
+    from casebase import api
+
+    wanted = api.TwinOptions(k, sample, control_cases, random_control)
+    with api.Base(chosen) as opened, screen.progress("measuring") as progress:
+        measured = opened.evaluate("twins", split=split, options=wanted, progress=progress, command=_typed())
+    return _show(measured, screen, chosen.base, out)
+
+
+# casebase evaluate saliency, prototypes, cae: here, each as it comes
 
 
 def _show(measured: Evaluation, screen: Screen, base: Path, out: Path | None) -> int:

@@ -94,7 +94,7 @@ class Screen:
             yield Onlooker(reading, told)
 
     @contextmanager
-    def progress(self) -> Iterator[Callable[[int, int, int], None]]:
+    def progress(self, doing: str = "indexing") -> Iterator[Callable[[int, int, int], None]]:
         """A bar on a terminal, plain lines elsewhere, nothing when quiet."""
         if self.quiet:
             yield lambda done, total, skipped: None
@@ -107,7 +107,7 @@ class Screen:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         bar = Progress(
-            TextColumn("indexing"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+            TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(), TextColumn("{task.fields[skipped]} skipped"),
             console=_console(sys.stderr, color=self.color), transient=True,
         )  # fmt: skip

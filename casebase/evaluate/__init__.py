@@ -1,3 +1,5 @@
 """Evaluate: metrics and studies, each figure with its n and its interval, beside its controls."""
 
-__all__: list[str] = []
+from casebase.evaluate.twin_options import TwinOptions
+
+__all__ = ["TwinOptions"]
