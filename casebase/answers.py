@@ -248,6 +248,11 @@ class Retrieval:
         """The class that twins and rivals are sought for: the network's own answer, or the re-ranked one."""
         return self.prediction.predicted if self.reranked is None else self.reranked.predicted
 
+    @property
+    def runner_up(self) -> str | None:
+        """The most probable class other than :attr:`called`; None for a network of one class."""
+        return next((name for name, _ in self.prediction.ranked if name != self.called), None)
+
     def of_rival(self, name: str) -> list[Neighbour]:
         """The counterfactuals predicted as one rival class, nearest first."""
         return [row for row in self.counterfactuals if row.case.predicted == name]

@@ -47,8 +47,8 @@ class Blocks:
 def pool(scores: Scores, right: Flags) -> Blocks:
     """The blocks of the isotonic regression of ``right (n,)`` on finite ``scores (n,)``, n >= 1.
 
-    Equal scores stay together. Neighbouring scores of equal share always share a block, so they are joined before the loop, which then takes as
-    many steps as there are changes between right and wrong.
+    Equal scores stay together. Neighbouring scores of equal share always share a block, so they are joined before the
+    loop, which then takes as many steps as there are changes between right and wrong.
     """
     edges, place = np.unique(scores, return_inverse=True)
     n = np.bincount(place).astype(np.int64)
@@ -72,7 +72,8 @@ def _violators(edges: Scores, n: NDArray[np.int64], good: NDArray[np.int64]) -> 
 def widened(blocks: Blocks, least: int) -> Blocks:
     """Blocks of at least ``least`` images, or a single one.
 
-    The smallest joins the neighbour of nearer share, again and again, the lower one where both are as near. Joining neighbours keeps the order of shares.
+    The smallest joins the neighbour of nearer share, again and again, the lower one where both are as near. Joining
+    neighbours keeps the order of shares.
     """
     held = list(zip(blocks.edges.tolist(), blocks.n.tolist(), blocks.right.tolist(), strict=True))
     while len(held) > 1:

@@ -133,9 +133,10 @@ class EvidenceTable:
         return found
 
     def strangers(self, pixels: str, groups: Collection[str]) -> NDArray[np.bool_] | None:
-        """Which rows ``(n,)`` have nothing to do with an image of these pixels; None where none has.
+        """Which rows ``(n,)`` have nothing to do with an image of these pixels; None where all have.
 
-        Those are not its pixels, in none of its groups, nor in any group that an image of its pixels is in. An image must never be part of the reference it is judged by.
+        Those are not its pixels, in none of its groups, nor in any group that an image of its pixels is in. An image
+        must never be part of the reference it is judged by.
         """
         by_pixels, by_group = self._places
         own = by_pixels.get(pixels, [])

@@ -108,7 +108,7 @@ def picks(table: EvidenceTable, beta: float) -> NDArray[np.int64]:
 
 def hits(table: EvidenceTable) -> NDArray[np.bool_]:
     """Whether each image ``(n,)`` is right under each β: ``(B, n)``."""
-    return np.stack([picks(table, beta) == table.label for beta in BETAS]).astype(bool)
+    return np.stack([picks(table, beta) == table.label for beta in BETAS])
 
 
 def best_beta(right: NDArray[np.bool_]) -> int:
@@ -119,7 +119,7 @@ def best_beta(right: NDArray[np.bool_]) -> int:
 def cross_validated(right: NDArray[np.bool_], clusters: NDArray[np.intp], *, seed: int = 0) -> NDArray[np.bool_]:
     """Whether each image is right with the β chosen on the other folds: ``(n,)``."""
     fold = comparison.folds(clusters, seed)
-    after = right[0].copy()
+    after: NDArray[np.bool_] = right[0].copy()
     for number in np.unique(fold):
         inside = fold == number
         if not inside.all():
