@@ -23,7 +23,7 @@ Flags = NDArray[np.bool_]
 LEAST_IMAGES = 50
 """With fewer reference images a score is not calibrated."""
 LEAST_BLOCK = 30
-"""Smaller blocks are joined to a neighbour: 30 answers that are all right still leave 11 % of error possible."""
+"""Images per block, at least: 30 answers that are all right still leave 11 % of error possible."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +44,38 @@ class Blocks:
         return shares
 
 
-def pool(scores: Scores, right: Flags) -> Blocks:
+def pool(scores: Scores, right: Flags, least: int = 1) -> Blocks:
     """The blocks of the isotonic regression of ``right (n,)`` on finite ``scores (n,)``, n >= 1.
 
-    Equal scores stay together. Neighbouring scores of equal share always share a block, so they are joined before the
-    loop, which then takes as many steps as there are changes between right and wrong.
+    Equal scores stay together. With ``least`` above 1, scores are first joined from the lowest on into bins of at least
+    so many images, and the regression runs over the bins: no block is smaller then, and an unsure answer is compared
+    with the least sure ones, however few of them are wrong. Neighbouring bins of equal share always share a block, so
+    they are joined before the loop, which then takes as many steps as there are changes of the share.
     """
     edges, place = np.unique(scores, return_inverse=True)
     n = np.bincount(place).astype(np.int64)
     good = np.bincount(place, weights=right).round().astype(np.int64)
+    edges, n, good = _joined(edges, n, good, _bins(n, least))
     fresh = np.r_[True, good[1:] * n[:-1] != good[:-1] * n[1:]]
-    starts = np.flatnonzero(fresh)
-    return _violators(edges[starts], np.add.reduceat(n, starts), np.add.reduceat(good, starts))
+    return _violators(*_joined(edges, n, good, np.flatnonzero(fresh)))
+
+
+Counts = NDArray[np.int64]
+
+
+def _bins(n: Counts, least: int) -> NDArray[np.intp]:
+    """Where bins of at least ``least`` images begin; what is left over at the end joins the last one."""
+    before = np.r_[0, np.cumsum(n)]
+    starts = [0]
+    while True:
+        stop = int(np.searchsorted(before, before[starts[-1]] + least))
+        if stop >= len(n) or before[-1] - before[stop] < least:
+            return np.array(starts, np.intp)
+        starts.append(stop)
+
+
+def _joined(edges: Scores, n: Counts, good: Counts, starts: NDArray[np.intp]) -> tuple[Scores, Counts, Counts]:
+    return edges[starts], np.add.reduceat(n, starts), np.add.reduceat(good, starts)
 
 
 def _violators(edges: Scores, n: NDArray[np.int64], good: NDArray[np.int64]) -> Blocks:
@@ -66,26 +86,6 @@ def _violators(edges: Scores, n: NDArray[np.int64], good: NDArray[np.int64]) -> 
             edge, count, hits = held[-1][0], held[-1][1] + count, held[-1][2] + hits
             held.pop()
         held.append((edge, count, hits))
-    return _blocks(held)
-
-
-def widened(blocks: Blocks, least: int) -> Blocks:
-    """Blocks of at least ``least`` images, or a single one.
-
-    The smallest joins the neighbour of nearer share, again and again, the lower one where both are as near. Joining
-    neighbours keeps the order of shares.
-    """
-    held = list(zip(blocks.edges.tolist(), blocks.n.tolist(), blocks.right.tolist(), strict=True))
-    while len(held) > 1:
-        at = min(range(len(held)), key=lambda i: (held[i][1], i))
-        if held[at][1] >= least:
-            break
-        share = [hits / count for _, count, hits in held]
-        below = share[at] - share[at - 1] if at else np.inf
-        above = share[at + 1] - share[at] if at + 1 < len(held) else np.inf
-        lower = at - 1 if below <= above else at
-        one, other = held[lower], held[lower + 1]
-        held[lower : lower + 2] = [(one[0], one[1] + other[1], one[2] + other[2])]
     return _blocks(held)
 
 
@@ -125,7 +125,7 @@ def fit(scores: Scores, right: Flags) -> Calibrator:
     n, errors = int(usable.sum()), int((usable & ~right).sum())
     if n < LEAST_IMAGES or not errors:
         return Calibrator(None, n, errors)
-    blocks = widened(pool(scores[usable].astype(np.float64), right[usable]), LEAST_BLOCK)
+    blocks = pool(scores[usable].astype(np.float64), right[usable], LEAST_BLOCK)
     return Calibrator(blocks, n, errors)
 
 

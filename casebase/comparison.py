@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase import clock
-from casebase.calibration import LEAST_BLOCK, Flags, Scores, pool, widened
+from casebase.calibration import LEAST_BLOCK, Flags, Scores, pool
 from casebase.correctness import FEWEST_ERRORS, Comparison, Difference
 
 FOLDS = 5
@@ -66,7 +66,7 @@ def cross_fitted(scores: Scores, right: Flags, fold: NDArray[np.intp]) -> Scores
         if inside.all():
             found[inside] = right.mean()
             continue
-        blocks = widened(pool(scores[~inside], right[~inside]), LEAST_BLOCK)
+        blocks = pool(scores[~inside], right[~inside], LEAST_BLOCK)
         found[inside] = blocks.share(scores[inside])
     return found
 

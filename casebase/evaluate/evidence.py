@@ -1,4 +1,4 @@
-"""Calibrated evidence, judged: how well softmax and trust score say P(correct), and which finds wrong answers better."""
+"""Calibrated evidence, judged: how well softmax and trust score say P(correct), and which finds errors better."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def measure(tables: Mapping[str, EvidenceTable], *, seed: int = 0, draws: int = 
         (Column("space", "space"), *COLUMNS),
         rows,
         (
-            f"Intervals: bootstrap by group, 95 %. ECE: {BINS} bins of equal width (Guo et al. 2017). "
+            f"Intervals: bootstrap by group, 95 %. ECE: {BINS} bins of equal width (Guo et al. 2017). ",
             f"With fewer than {FEWEST_ERRORS} errors no AUGRC is told.",
         ),
     )
