@@ -138,7 +138,7 @@ def gain(before: NDArray[np.bool_], after: NDArray[np.bool_], clusters: NDArray[
 
 
 def choose(table: EvidenceTable | None, *, seed: int = 0) -> Choice:
-    """β by accuracy on held-out images, where cross-validation confirms it; else 0, with the reason."""
+    """β by accuracy on held-out images, where its cross-validated gain is beyond its 95 % interval; else 0, and why."""
     if table is None:
         return Choice(0.0, None, "this base has no held-out images to choose the weight on")
     if len(table) < LEAST_IMAGES:
@@ -150,9 +150,9 @@ def choose(table: EvidenceTable | None, *, seed: int = 0) -> Choice:
     worth = gain(right[0], cross_validated(right, clusters, seed=seed), clusters, seed=seed)
     beta = BETAS[best_beta(right)]
     if beta == 0:
-        return Choice(0.0, worth, f"on {len(table)} held-out images no weight of the neighbours makes it more accurate")
-    if worth.value <= 0:
-        return Choice(0.0, worth, f"what helped on {len(table)} held-out images did not help when cross-validated")
+        return Choice(0.0, worth, f"on {len(table)} held-out images no weight of the neighbours is more accurate")
+    if worth.low <= 0:  # a weight that noise alone could have chosen would lose as often as it wins
+        return Choice(0.0, worth, f"on {len(table)} held-out images no weight gains more than noise could")
     return Choice(beta, worth)
 
 

@@ -8,7 +8,7 @@ from casebase.correctness import FEWEST_ERRORS, Calibrated, Comparison, Differen
 from casebase.explain.sentences import counted
 from casebase.panel import LOW_MARGIN, Contender, low_margin
 from casebase.reading import percent, printable
-from casebase.rerank import Reranked
+from casebase.rerank import Gain, Reranked
 
 
 def _interval(low: float | None, high: float | None) -> str:
@@ -101,7 +101,9 @@ def reranked(found: Reranked) -> str:
     """The classifier's own answer beside the re-ranked one, the weight, and what it was worth."""
     own, now, choice = printable(found.classifier), printable(found.predicted), found.choice
     if choice.beta == 0:
-        return f"Re-ranking changes nothing: {printable(choice.reason or 'the weight of the neighbours is 0')}."
+        why = printable(choice.reason or "the weight of the neighbours is 0")
+        tried = "" if choice.gain is None else f" Cross-validated: {_gain(choice.gain)}."
+        return f"Re-ranking changes nothing: {why}.{tried}"
     if found.changed:
         said = (
             f"Re-ranked with neighbours: {now}. The classifier alone says {own}. Twins and rivals below are for {now}."
@@ -111,9 +113,11 @@ def reranked(found: Reranked) -> str:
     weight = f" Weight of the neighbours {choice.beta:g}"
     if choice.gain is None:
         return f"{said}{weight}."
-    gain = choice.gain
-    points = (
+    return f"{said}{weight}; cross-validated on {counted(choice.gain.n, 'held-out image')}: {_gain(choice.gain)}."
+
+
+def _gain(gain: Gain) -> str:
+    return (
         f"accuracy {percent(gain.before)} to {percent(gain.after)}, {100 * gain.value:+.1f} points "
         f"(95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
     ).replace("-", "−")
-    return f"{said}{weight}; cross-validated on {counted(gain.n, 'held-out image')}: {points}."
