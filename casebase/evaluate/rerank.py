@@ -42,9 +42,7 @@ def measure(tables: Mapping[str, EvidenceTable], *, seed: int = 0, draws: int = 
         "argmax of log P + β · mean of the three best cosines to the class, over the ten most probable classes.",
         COLUMNS,
         rows,
-        (
-            "The β of the first row is the one `casebase query --rerank` uses: 0 unless the cross-validated gain is beyond its interval.",
-        ),
+        ("`casebase query --rerank` uses the β of the first row: 0 unless its gain is beyond the interval.",),
     )
 
 

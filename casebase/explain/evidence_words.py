@@ -47,21 +47,34 @@ def not_calibrated(found: Calibrated) -> str:
     return f"{said}{share}: an error rate of at most {percent(at_most(found.n))} at 95 %."
 
 
+def verdict_on_trust(found: Comparison) -> str:
+    """Which of softmax and trust score finds wrong answers better on held-out images, in few words."""
+    if found.augrc is None:
+        few = f"Too few errors ({found.n_errors} among {found.n:,})"
+        return f"{few} to tell whether it finds wrong answers better than softmax."
+    if found.augrc.high < 0:
+        return "Here it finds wrong answers better than softmax."
+    if found.augrc.low > 0:
+        return "Here softmax finds wrong answers better: go by softmax."
+    return "Here it does not find wrong answers better than softmax."
+
+
 def comparison(found: Comparison) -> str:
-    """Which of softmax and trust score finds wrong answers better here; where trust does not, it is said."""
-    over = f"on {counted(found.n, 'held-out image')} with {counted(found.n_errors, 'error')}"
+    """Softmax and trust score against each other, with the figures; where trust does not win, it is said."""
+    over = f"{counted(found.n, 'held-out image')}, {counted(found.n_errors, 'error')}"
     if found.augrc is None or found.brier is None:
         return (
-            f"Whether the trust score finds wrong answers better than softmax cannot be told {over}: "
-            f"{FEWEST_ERRORS} errors are needed."
+            f"Whether the trust score finds wrong answers better than softmax cannot be told ({over}; "
+            f"{FEWEST_ERRORS} errors are needed)."
         )
     if found.augrc.high < 0:
-        verdict = f"The trust score finds wrong answers better than softmax {over}"
+        verdict = "The trust score finds wrong answers better than softmax"
     elif found.augrc.low > 0:
-        verdict = f"Softmax finds wrong answers better than the trust score {over}: go by softmax"
+        verdict = "Softmax finds wrong answers better than the trust score"
     else:
-        verdict = f"The trust score does not beat softmax {over}"
-    return f"{verdict} (AUGRC in thousandths, {_against(found.augrc, 1000, 1)}; Brier, {_against(found.brier, 1, 3)})."
+        verdict = "The trust score does not find wrong answers better than softmax"
+    risk, error = _against(found.augrc, 1000, 1), _against(found.brier, 1, 3)
+    return f"{verdict} ({over}). AUGRC, in thousandths: {risk}. Brier score of P(correct): {error}. Less is better."
 
 
 def _against(found: Difference, times: float, digits: int) -> str:
@@ -69,7 +82,7 @@ def _against(found: Difference, times: float, digits: int) -> str:
         times * value for value in (found.trust, found.softmax, found.gap, found.low, found.high)
     )
     return (
-        f"less is better: {trust:.{digits}f} against {softmax:.{digits}f}, difference {gap:+.{digits}f}, "
+        f"{trust:.{digits}f} for the trust score, {softmax:.{digits}f} for softmax, difference {gap:+.{digits}f}, "
         f"95 % interval {low:+.{digits}f} to {high:+.{digits}f}"
     ).replace("-", "−")
 

@@ -168,6 +168,8 @@ def checks(explanation: Explanation) -> list[Statement]:
         if not any(reason in warning for warning in explanation.warnings):
             text = f"The map of {printable(image)} {reason} and is not shown: {printable(found.degenerate)}."
             told.append(Statement(text, Level.CAUTION))
+    if answer.trust.comparison is not None:
+        told.append(Statement(evidence_words.comparison(answer.trust.comparison)))
     rows = [*answer.nearest, *answer.twins, *answer.counterfactuals, *answer.semi_factuals]
     told += filter(None, [sentences.where_check(list(explanation.where.values())), sentences.disagreement(rows)])
     return sorted(told, key=lambda statement: verdict.WEIGHT[statement.level])

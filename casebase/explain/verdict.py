@@ -116,8 +116,8 @@ def _trust_bar(answer: Retrieval) -> Bar:
         return Bar("Trust score", None, "–", text, "Distances of two cases, 1 − cosine.")
     raw = f"The nearest case of another class is {sentences.times(trust)} as far as the nearest twin."
     if found is not None and found.p is not None:
-        better = "" if judged is None else f" {evidence_words.comparison(judged)}"
-        return _correct_bar("Trust score", found, f"{raw}{better}")
+        better = "" if judged is None else f" {evidence_words.verdict_on_trust(judged)}"
+        return _correct_bar("Trust", found, f"{raw}{better}")
     return Bar(
         name="Trust score",
         value=trust / (1.0 + trust),
