@@ -133,18 +133,17 @@ class _Screen:
         lines = [self._text(f"{_ROLES[side.role]}{side.name} {side.probability}", "bold")]
         lines += self._stands(side.card, "") if side.card is not None else [self._text(side.empty or "")]
         if side.nearer is not None:
-            lines += self._stands(side.nearer, "✕ nearer: " if side.card is not None else "✕ ")
+            lines += self._stands(side.nearer, "✕ nearer still:" if side.card is not None else "✕ the nearest:")
         return Text("\n").join(lines)
 
     def _stands(self, card: Card, mark: str) -> list[Text]:
         differ = "strike" if card.label != card.predicted else ""
-        names = Text.assemble(
-            self._text(mark, "bold red"), self._text(f"{card.label} → "), self._text(card.predicted, differ)
-        )
+        names = Text.assemble(self._text(f"{card.label} → "), self._text(card.predicted, differ))
         lines = [names, self._text(f"alike {card.alike} · distance {card.neighbour.distance:.3f}")]
         if self.pictures and card.picture is not None and card.picture.pixels is not None:
             lines.insert(0, half_blocks(card.picture.pixels, 2 * THUMBNAIL))
-        return [*lines, self._text(card.case_id, "dim")]
+        marked = [self._text(mark, "bold red")] if mark else []
+        return [*marked, *lines, self._text(card.case_id, "dim")]
 
     def section(self, section: Section, *, headed: bool) -> None:
         """One list as a table, or the reason why it is empty. Column names stand over the first list only."""
