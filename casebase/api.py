@@ -167,17 +167,29 @@ class Base:
 
     # -- asking --------------------------------------------------------------------------------------------------
 
-    def query(self, image: Image, *, k: int = 5, space: str = NETWORK_SPACE, rival: str | None = None) -> Retrieval:
-        """Prediction, nearest, twins, counterfactuals, semi-factuals and trust of one image."""
-        return self.query_many([image], k=k, space=space, rival=rival)[0]
+    def query(
+        self, image: Image, *, k: int = 5, space: str = NETWORK_SPACE, rival: str | None = None, rerank: bool = False
+    ) -> Retrieval:
+        """Prediction, nearest, twins, counterfactuals, semi-factuals and trust of one image.
+
+        ``rerank`` lets the neighbours weigh in, as far as held-out images show that it helps; twins and rivals are
+        then those of ``Retrieval.called``.
+        """
+        return self.query_many([image], k=k, space=space, rival=rival, rerank=rerank)[0]
 
     def query_many(
-        self, images: Sequence[Image], *, k: int = 5, space: str = NETWORK_SPACE, rival: str | None = None
+        self,
+        images: Sequence[Image],
+        *,
+        k: int = 5,
+        space: str = NETWORK_SPACE,
+        rival: str | None = None,
+        rerank: bool = False,
     ) -> list[Retrieval]:
         """The same for several images, with their forward passes in batches."""
         pictures = [self._picture(image) for image in images]
         networks, _ = self._loaded(space)
-        return ask(pictures, Ask(k, space, rival), networks, self._store)
+        return ask(pictures, Ask(k, space, rival, rerank), networks, self._store)
 
     def explain(
         self,
@@ -187,16 +199,20 @@ class Base:
         space: str = NETWORK_SPACE,
         rival: str | None = None,
         saliency: str | None = "gradcam",
+        rerank: bool = False,
+        panel: bool = False,
         command: str = "",
     ) -> Explanation:
         """A query with everything that can be seen of it; ``save("report.html")`` writes the page.
 
-        ``saliency=None`` leaves out all maps. Overlays are written to the base's ``reports/`` where it may be written.
+        ``saliency=None`` leaves out all maps. ``panel`` shows the probable classes side by side at any margin, as a
+        page about an error does; else they are shown at low margin only. Overlays are written to the base's
+        ``reports/`` where it may be written.
         """
-        wanted = Wanted(saliency, self.settings.seed)
+        wanted = Wanted(saliency, self.settings.seed, panel)
         name, picture = self._picture(image)
         networks, explained = self._loaded(space)
-        (retrieval,) = ask([(name, picture)], Ask(k, space, rival), networks, self._store)
+        (retrieval,) = ask([(name, picture)], Ask(k, space, rival, rerank), networks, self._store)
         seen = look(
             retrieval, picture, explained, networks.classifier.classes, wiring.thumbnails(self._store), wanted,
             self._facts(command), megapixels=self.settings.max_megapixels,
@@ -256,7 +272,7 @@ class Base:
         return self._networks[space][1:]
 
     def _overlays(self, seen: Explanation) -> tuple[Mapping[str, Path | None], str | None]:
-        called = seen.retrieval.prediction.predicted
+        called = seen.retrieval.called
         found = seen.saliency.get((QUERY_ID, called))
         if found is None:
             return {"gradcam": None}, None

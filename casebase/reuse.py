@@ -16,18 +16,19 @@ def support(
     twin: float | None,
     unlike: float | None,
     comparable: Comparable | None,
+    called: str | None = None,
 ) -> Support:
-    """The neighbours' evidence.
+    """The neighbours' evidence for ``called``, which is the predicted class unless the answer was re-ranked.
 
     ``twin`` and ``unlike`` are the distances of the nearest twin and of the nearest case of any other predicted class.
     ``trust_score = unlike / (twin + 1e-12)``: above 1 the query lies nearer to its own class. On unit vectors
     ``1 - cosine`` is half the squared Euclidean distance, so this is the square of a ratio of Euclidean distances.
     """
-    called = prediction.predicted
+    called = prediction.predicted if called is None else called
     both = twin is not None and unlike is not None
     return Support(
         trust_score=unlike / (twin + EPSILON) if both else None,  # type: ignore[operator]  # both checked above
-        softmax=prediction.confidence,
+        softmax=prediction.probabilities[called],
         k_same=sum(row.case.predicted == called for row in nearest),
         k_unlike=sum(row.case.predicted != called for row in nearest),
         k_label=sum(row.case.label == called for row in nearest),

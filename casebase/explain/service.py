@@ -16,6 +16,7 @@ from casebase.answers import Neighbour, Retrieval
 from casebase.errors import ImageError, NoTargetLayer, UsageError
 from casebase.explain import deletion, where_map
 from casebase.explanations import QUERY_ID, Deletion, Explanation, SaliencyMap, Shown, WhereMap, frozen
+from casebase.panel import low_margin
 from casebase.ports import Matrix, Reading, Vector
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
 
@@ -59,10 +60,11 @@ class ExplainedNetwork(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """What to draw: the saliency method, or None for no overlays."""
+    """What to draw: the saliency method, or None for no overlays; ``panel`` asks for it at any margin."""
 
     method: str | None = "gradcam"
     seed: int = 0
+    panel: bool = False
 
     def __post_init__(self) -> None:
         if self.method is not None and self.method not in METHODS:
@@ -98,8 +100,9 @@ def explain(
     passes are batched; the network is left as it was.
     """
     started = clock.seconds()
-    cases = shown_cases(retrieval)
-    seen = _look(picture, cases, mapped_cases(retrieval), network.preprocess, thumbnail, megapixels)
+    panel = wanted.panel or low_margin(retrieval)
+    cases = shown_cases(retrieval, panel=panel)
+    seen = _look(picture, cases, mapped_cases(retrieval, panel=panel), network.preprocess, thumbnail, megapixels)
     warnings = [*retrieval.warnings, *seen.warnings]
     saliency: dict[tuple[str, str], SaliencyMap] = {}
     deletions: list[Deletion] = []
@@ -112,24 +115,31 @@ def explain(
     seconds = {**retrieval.seconds, "explain": spent, "total": retrieval.seconds["total"] + spent}
     return Explanation(
         retrieval=retrieval, shown=seen.shown, saliency=saliency, where=where, deletions=deletions,
-        warnings=tuple(dict.fromkeys(warnings)), facts=facts, seconds=seconds,
+        warnings=tuple(dict.fromkeys(warnings)), facts=facts, seconds=seconds, panel=panel,
     )  # fmt: skip
 
 
-def shown_cases(retrieval: Retrieval) -> dict[str, Neighbour]:
+def panel_rows(retrieval: Retrieval) -> list[Neighbour]:
+    """The cases that stand for the classes side by side."""
+    return [row for one in retrieval.panel for row in (one.agreed, one.nearer) if row is not None]
+
+
+def shown_cases(retrieval: Retrieval, *, panel: bool = False) -> dict[str, Neighbour]:
     """Every case of a retrieval by id: all of them are shown as pictures."""
     rows = [*retrieval.nearest, *retrieval.twins, *retrieval.counterfactuals, *retrieval.semi_factuals]
+    rows += panel_rows(retrieval) if panel else []
     found: dict[str, Neighbour] = {}
     for row in rows:
         found.setdefault(row.case.id, row)
     return found
 
 
-def mapped_cases(retrieval: Retrieval) -> set[str]:
+def mapped_cases(retrieval: Retrieval, *, panel: bool = False) -> set[str]:
     """Ids of the cases that get maps, a forward pass each: the first of each list and of the likely rivals."""
     rows = [*retrieval.nearest[:MAPPED], *retrieval.twins[:MAPPED], *retrieval.semi_factuals[:MAPPED]]
     for rival in retrieval.rivals[:RIVALS_MAPPED]:
         rows += retrieval.of_rival(rival.name)[:MAPPED]
+    rows += panel_rows(retrieval) if panel else []
     return {row.case.id for row in rows}
 
 
@@ -178,7 +188,7 @@ def _saliency(
 ) -> dict[tuple[str, str], SaliencyMap]:  # fmt: skip
     from casebase.explain.cam import GradCam
 
-    called = retrieval.prediction.predicted
+    called = retrieval.called
     pairs = [(QUERY_ID, called), *((QUERY_ID, rival.name) for rival in retrieval.rivals[:RIVALS_MAPPED])]
     pairs += [(name, row.case.predicted) for name, row in cases.items() if name in seen.views]
     pairs = [(image, target) for image, target in dict.fromkeys(pairs) if target in place]
@@ -199,7 +209,7 @@ def _deletions(
     retrieval: Retrieval, saliency: Mapping[tuple[str, str], SaliencyMap], seen: _Seen, network: ExplainedNetwork,
     place: Mapping[str, int], seed: int,
 ) -> list[Deletion]:  # fmt: skip
-    called = retrieval.prediction.predicted
+    called = retrieval.called
     found = saliency.get((QUERY_ID, called))
     if found is None or found.degenerate is not None:
         return []
@@ -233,7 +243,7 @@ def _where(
     if not names:
         return {}
     features, maps, _ = network.read_maps(np.stack([seen.views[name] for name in (QUERY_ID, *names)]))
-    weights = network.class_weights(retrieval.prediction.predicted) if space == CONTRIBUTION else None
+    weights = network.class_weights(retrieval.called) if space == CONTRIBUTION else None
     found = {}
     for row, name in enumerate(names, start=1):
         query_side = where_map.split(maps[0], features[row], weights)
