@@ -65,12 +65,13 @@ class WhereMap:
 class Shown:
     """A picture as it is shown: ``view (S, S, 3)`` is what the network saw, ``whole (h, w, 3)`` the upright image.
 
-    ``box`` (left, top, right, bottom) is the view's place in the whole, as fractions of its width and height.
+    ``box`` (left, top, right, bottom) is the view's place in the whole, as fractions of its width and height. Of a
+    case only the view is kept; its ``whole`` is None.
     """
 
     image_id: str
     view: Pixels
-    whole: Pixels
+    whole: Pixels | None
     box: tuple[float, float, float, float]
 
 

@@ -108,7 +108,7 @@ class Gallery:
     def _whole(self, shown: Shown) -> Figure:
         cropped = shown.box != (0.0, 0.0, 1.0, 1.0)
         seen = "the network saw what lies inside the white line" if cropped else "the network saw all of it"
-        pixels = overlay.boxed(within(shown.whole, QUERY_SIDE), shown.box)
+        pixels = overlay.boxed(within(shown.view if shown.whole is None else shown.whole, QUERY_SIDE), shown.box)
         return Figure(pixels, f"The query, whole; {seen}.", f"The query; {seen}")
 
     def _looked(self, shown: Shown, name: str, role: str) -> Figure:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import os
 import secrets
 from collections.abc import Callable
+from functools import cache
 from html import escape
 from pathlib import Path
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from PIL import Image
 
 from casebase.errors import StorageFailed
-from casebase.explain.figures import within
+from casebase.explain.encoding import Encoded, shown
 from casebase.explain.render_json import dumps
 from casebase.explanations import Pixels, Report
 from casebase.reading import percent
@@ -32,23 +30,13 @@ _FRAME_HEIGHT = 900
 class HtmlRenderer:
     """Reports as self-contained pages: no script is needed to read one, and none but its own may run in it."""
 
-    def __init__(self) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            finalize=_unbroken,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters["percent"] = percent
-        self._environment.filters["hundredths"] = _hundredths
-
     def page(self, report: Report) -> str:
         """The page as text; its pictures shrink until it has less than 5 MB, as far as that goes."""
         text = ""
         for side, quality in _STEPS:
-            text = self._page(report, _encoder(side, quality))
+            encoded = Encoded(side, quality)
+            encoded.prepare(shown(report))
+            text = self._page(report, encoded)
             if len(text) <= LIMIT:  # nearly all of it is base64, so characters are bytes
                 break
         return text
@@ -83,16 +71,36 @@ class HtmlRenderer:
         )
 
     def _page(self, report: Report, encoded: Callable[[Pixels, int], str]) -> str:
-        style, script = (_own(name) for name in ("report.css", "report.js"))
+        style, script = (own(name) for name in ("report.css", "report.js"))
         data = dumps(report.explanation.to_dict(), indent=None)
-        return self._environment.get_template("report.html.j2").render(
-            report=report,
-            encoded=encoded,
-            style=_trusted(style),
-            script=_trusted(script),
-            data=_trusted(_inert(data)),
-            policy=policy(style, script),
+        return (
+            environment()
+            .get_template("report.html.j2")
+            .render(
+                report=report,
+                encoded=encoded,
+                style=trusted(style),
+                script=trusted(script),
+                data=trusted(inert(data)),
+                policy=policy(style, script),
+            )
         )
+
+
+@cache
+def environment() -> Environment:
+    """The templates, compiled once: every name is escaped, a name that is not there is an error."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_unbroken,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters["percent"] = percent
+    found.filters["hundredths"] = _hundredths
+    return found
 
 
 def policy(style: str, script: str) -> str:
@@ -107,16 +115,17 @@ def _source_hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def _own(name: str) -> str:
+def own(name: str) -> str:
+    """A style or script of ours."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _inert(json_text: str) -> str:
+def inert(json_text: str) -> str:
     """JSON that cannot end the element it stands in, nor open another."""
     return json_text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def _trusted(text: str) -> Markup:
+def trusted(text: str) -> Markup:
     """The only way round escaping: our own style and script, and JSON without a ``<``."""
     return Markup(text)  # noqa: S704  # every caller stands in this file
 
@@ -129,23 +138,3 @@ def _unbroken(value: object) -> object:
 def _hundredths(value: float) -> str:
     """A share in [0, 1] as an SVG length of 0 to 100."""
     return f"{100 * min(1.0, max(0.0, value)):.2f}"
-
-
-def _encoder(longest: int, quality: int) -> Callable[[Pixels, int], str]:
-    """A function from a picture and its wanted side to a data URI; each picture is encoded once."""
-    made: dict[tuple[int, int], str] = {}
-
-    def encoded(pixels: Pixels, side: int) -> str:
-        key = (id(pixels), side)
-        if key not in made:
-            made[key] = _data_uri(within(pixels, min(side, longest)), quality)
-        return made[key]
-
-    return encoded
-
-
-def _data_uri(pixels: Pixels, quality: int) -> str:
-    """A picture encoded anew, so nothing of the file it came from (EXIF, place, comments) is carried along."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=quality, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
