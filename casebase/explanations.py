@@ -239,11 +239,32 @@ class Scale:
     high: str
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A way to another page of the same folder."""
+
+    text: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Where a page stands among others: its position in words, the index, its neighbours, pages to hold beside it."""
+
+    position: str
+    index: str
+    previous: Link | None
+    next: Link | None
+    beside_title: str = ""
+    beside: Sequence[Link] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """The readable form of one explanation, in reading order. Everything here is text and pixels.
 
-    ``verdict`` is the worst news, ``also`` what follows it, in falling weight. All text is safe to print.
+    ``verdict`` is the worst news, ``also`` what follows it, in falling weight. ``label`` is what the query is, where
+    that is known, ``notes`` what to know before reading on. All text is safe to print.
     """
 
     title: str
@@ -267,3 +288,7 @@ class Report:
     synthetic: str | None
     explanation: Explanation
     next_commands: Sequence[str] = ()
+    label: str | None = None
+    label_probability: float | None = None
+    notes: Sequence[Statement] = ()
+    around: Around | None = None

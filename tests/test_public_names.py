@@ -14,11 +14,13 @@ import casebase
 PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "create", "open"},
     "casebase.api": {
-        "Base", "Demo", "Findings", "IndexOptions", "IndexSummary", "ModelChoice", "Stats", "check", "check_data",
-        "data_of", "demo", "doctor", "plan", "preview",
+        "Base", "Demo", "Dossier", "ErrorsChoice", "Findings", "IndexOptions", "IndexSummary", "ModelChoice", "Stats",
+        "check", "check_data", "data_of", "demo", "doctor", "plan", "preview",
     },
     "casebase.evaluate": set(),
-    "casebase.explain": {"ExplainedNetwork", "Wanted", "compose", "dumps", "explain"},
+    "casebase.explain": {
+        "Choice", "ExplainedNetwork", "Explainer", "Wanted", "compose", "dumps", "explain", "gather", "times",
+    },
     "casebase.indexer": {
         "IndexSummary", "Progress", "Source", "dry_run", "index", "lines", "open_source", "write_set",
     },

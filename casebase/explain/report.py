@@ -46,7 +46,7 @@ def compose(
         verdict=worst,
         also=also,
         bars=verdict.bars(answer),
-        query_figures=gallery.of_query([rival.name for rival in answer.rivals]),
+        query_figures=gallery.of_query(_looked_at(answer)),
         sections=_Sections(answer, gallery).all(),
         scales=gallery.scales(),
         checks=checks(explanation),
@@ -55,7 +55,16 @@ def compose(
         synthetic=None if synthetic is None else printable(synthetic),
         explanation=explanation,
         next_commands=commands(answer, base),
+        label=None if answer.query.label is None else printable(answer.query.label),
+        label_probability=None if answer.query.label is None else said.probabilities.get(answer.query.label),
     )
+
+
+def _looked_at(answer: Retrieval) -> list[str]:
+    """The rivals in the order in which their maps are shown: the label first, where it is known and not the answer."""
+    label = answer.query.label
+    first = [] if label is None or label == answer.prediction.predicted else [label]
+    return list(dict.fromkeys([*first, *(rival.name for rival in answer.rivals)]))
 
 
 @dataclass(frozen=True, slots=True)

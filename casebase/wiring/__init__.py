@@ -11,6 +11,8 @@ from casebase.wiring.demo import examples, fetch_pets, train_birds
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, one_thread_each, workers
 from casebase.wiring.stores import (
+    dossier_pages,
+    file_hashes,
     made_anew,
     renderer,
     save_picture,
@@ -24,10 +26,12 @@ __all__ = [
     "ModelChoice",
     "Prepared",
     "Scope",
+    "dossier_pages",
     "dry_plan",
     "environment",
     "examples",
     "fetch_pets",
+    "file_hashes",
     "made_anew",
     "networks_of",
     "one_thread_each",
