@@ -104,7 +104,7 @@ class _Screen(Lines):
         self._table(shown, headed=headed)
 
     def _table(self, entries: Sequence[Entry], *, headed: bool) -> None:
-        file = 22 if self.width >= 96 else 14
+        file = 16 if self.width >= 96 else 14
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=headed, header_style="dim", pad_edge=False)
         table.add_column("", width=5, no_wrap=True)
         for name, width in (("softmax", 7), ("trust", 6), ("agree", 5), ("care", 4)):

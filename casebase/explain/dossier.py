@@ -198,7 +198,7 @@ def _findings(entries: Sequence[Entry], wrong: int, total: int) -> list[Statemen
     silent = sum(entry.silent for entry in entries)
     copied = sum(bool(entry.copied) for entry in entries)
     if silent:
-        warned = f"{silent} {of} came without any warning: the network was sure of it, and no neighbour objected."
+        warned = f"{silent} {of} came without any warning: the network did not waver, and no neighbour objected."
         told.append(Statement(warned, Level.ALARM if 2 * silent > n else Level.CAUTION))
     if suspected:
         doubt = (

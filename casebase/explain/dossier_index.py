@@ -19,6 +19,8 @@ THUMBNAIL = 124
 QUALITY = 78
 MOST_CLASSES = 24
 """A larger matrix cannot be read; then it shows the classes with the most mistakes."""
+WIDE = 11
+"""A larger matrix takes the whole width."""
 MOST_GROUPS = 60
 MOST_PLACES = 12
 PICTURED = 400
@@ -62,6 +64,7 @@ class IndexPage:
             "base": self._around.base, "network": self._around.network, "date": self._around.date,
             "synthetic": None if dossier.synthetic is None else printable(dossier.synthetic),
             "worst": worst, "also": also, "rows": rows, "columns": columns, "matrix_lead": lead,
+            "turned": len(columns) > 4 and max(len(one["name"]) for one in columns) > 6, "wide": len(columns) > WIDE,
             "groups": self._groups(), "classes": [printable(name) for name in self._classes],
         }  # fmt: skip
         return _render(
