@@ -213,10 +213,13 @@ class Asked:
     known_case: str | None
     held_out: bool = False
     """Whether ``known_case`` is a held-out image: known, but never an answer and never learnt from."""
+    label: str | None = None
+    """What the image is, where the question came with its answer: a stored image asked about again."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON of ``query``."""
-        return {"path": self.path, "sha256": self.sha256, "known_case": self.known_case, "held_out": self.held_out}
+        value = {"path": self.path, "sha256": self.sha256, "known_case": self.known_case, "held_out": self.held_out}
+        return value if self.label is None else {**value, "label": self.label}
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,11 +13,12 @@ import casebase
 from casebase import clock, overlay, reading, settings, wiring
 from casebase.answers import Retrieval
 from casebase.cases import Case
+from casebase.dossiers import Dossier
 from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
 from casebase.evaluate import TwinOptions
 from casebase.evaluations import Evaluation
-from casebase.explain import ExplainedNetwork, Wanted, compose
-from casebase.explain import explain as look
+from casebase.explain import Choice as ErrorsChoice
+from casebase.explain import ExplainedNetwork, Explainer, Wanted, compose, gather
 from casebase.explanations import QUERY_ID, Explanation
 from casebase.indexer import IndexSummary, Progress, dry_run, index, lines, open_source, training_lines, write_set
 from casebase.query import Ask, Networks, ask
@@ -30,6 +31,8 @@ __all__ = [
     "EVALUATIONS",
     "Base",
     "Demo",
+    "Dossier",
+    "ErrorsChoice",
     "Evaluation",
     "Findings",
     "IndexOptions",
@@ -129,6 +132,7 @@ class Base:
         self._model = model or ModelChoice()
         self._store = wiring.store_for_writing(chosen) if create else wiring.store_for_reading(chosen)
         self._networks: dict[str, tuple[tuple[object, ...], Networks, ExplainedNetwork]] = {}
+        self._explainers: dict[str, tuple[ExplainedNetwork, Explainer]] = {}
 
     # -- making --------------------------------------------------------------------------------------------------
 
@@ -211,12 +215,9 @@ class Base:
         """
         wanted = Wanted(saliency, self.settings.seed, panel)
         name, picture = self._picture(image)
-        networks, explained = self._loaded(space)
+        networks, _ = self._loaded(space)
         (retrieval,) = ask([(name, picture)], Ask(k, space, rival, rerank), networks, self._store)
-        seen = look(
-            retrieval, picture, explained, networks.classifier.classes, wiring.thumbnails(self._store), wanted,
-            self._facts(command), megapixels=self.settings.max_megapixels,
-        )  # fmt: skip
+        seen = next(self._explainer(space).explain([(retrieval, picture)], wanted, self._facts(command)))
         overlays, problem = self._overlays(seen) if saliency is not None else ({}, None)
         warnings = seen.warnings if problem is None else (*seen.warnings, problem)
         seen = replace(seen, overlays=overlays, warnings=warnings, renderer=wiring.renderer())
@@ -255,6 +256,30 @@ class Base:
             writer=wiring.evaluation_writer(),
         )
 
+    def errors(
+        self,
+        split: str | None = None,
+        choice: ErrorsChoice | None = None,
+        *,
+        saliency: str | None = "gradcam",
+        command: str = "",
+        progress: Progress = lambda done, total, skipped: None,
+    ) -> Dossier:
+        """Every wrong answer of a part (``test``, else ``val``, else all that is held out), most important first.
+
+        ``save(folder)`` writes index, pages, JSON and CSV; ``progress`` is then called with (pages made, in all, 0).
+        Stored predictions are used: nothing is read or predicted before pages are made. Raises ``UsageError`` for a
+        part that is not there.
+        """
+        chosen = choice or ErrorsChoice()
+        if split is not None:
+            chosen = replace(chosen, split=split)
+        wanted = Wanted(saliency, self.settings.seed)
+        networks, _ = self._loaded(chosen.space)
+        found = gather(self._store, networks, chosen, partial(wiring.file_hashes, self._store), self._facts(command))
+        writer = wiring.dossier_pages(self._explainer(chosen.space), wanted, self.settings, progress)
+        return replace(found, synthetic=self._store.setting("synthetic"), writer=writer)
+
     def _picture(self, image: Image) -> tuple[str, reading.Picture]:
         name = reading.STANDARD_INPUT if isinstance(image, bytes) else str(image)
         try:
@@ -270,6 +295,18 @@ class Base:
         if cached is None or cached[0] != stamp:
             self._networks[space] = (stamp, *wiring.networks_of(self._store, self.settings, space))
         return self._networks[space][1:]
+
+    def _explainer(self, space: str) -> Explainer:
+        """What explains this space's answers; it keeps what it saw for the next one."""
+        networks, explained = self._loaded(space)
+        held = self._explainers.get(space)
+        if held is None or held[0] is not explained:
+            made = Explainer(
+                explained, networks.classifier.classes, wiring.thumbnails(self._store),
+                megapixels=self.settings.max_megapixels,
+            )  # fmt: skip
+            held = self._explainers[space] = (explained, made)
+        return held[1]
 
     def _overlays(self, seen: Explanation) -> tuple[Mapping[str, Path | None], str | None]:
         called = seen.retrieval.called

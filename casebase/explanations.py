@@ -65,12 +65,13 @@ class WhereMap:
 class Shown:
     """A picture as it is shown: ``view (S, S, 3)`` is what the network saw, ``whole (h, w, 3)`` the upright image.
 
-    ``box`` (left, top, right, bottom) is the view's place in the whole, as fractions of its width and height.
+    ``box`` (left, top, right, bottom) is the view's place in the whole, as fractions of its width and height. Of a
+    case only the view is kept; its ``whole`` is None.
     """
 
     image_id: str
     view: Pixels
-    whole: Pixels
+    whole: Pixels | None
     box: tuple[float, float, float, float]
 
 
@@ -265,11 +266,32 @@ class Scale:
     high: str
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A way to another page of the same folder."""
+
+    text: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Where a page stands among others: its position in words, the index, its neighbours, pages to hold beside it."""
+
+    position: str
+    index: str
+    previous: Link | None
+    next: Link | None
+    beside_title: str = ""
+    beside: Sequence[Link] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """The readable form of one explanation, in reading order. Everything here is text and pixels.
 
-    ``verdict`` is the worst news, ``also`` what follows it, in falling weight. All text is safe to print.
+    ``verdict`` is the worst news, ``also`` what follows it, in falling weight. ``label`` is what the query is, where
+    that is known, ``notes`` what to know before reading on. All text is safe to print.
     """
 
     title: str
@@ -295,3 +317,7 @@ class Report:
     next_commands: Sequence[str] = ()
     panel: Panel | None = None
     reranked: Statement | None = None
+    label: str | None = None
+    label_probability: float | None = None
+    notes: Sequence[Statement] = ()
+    around: Around | None = None

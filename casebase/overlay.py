@@ -12,6 +12,7 @@ from PIL import Image
 from casebase.explanations import Pixels
 
 Map = NDArray[np.float32]
+Colours = NDArray[np.float32]
 
 # Anchors at equal steps; the first from matplotlib's viridis (CC0), the second from ColorBrewer's PuOr, both readable
 # with colour-blind eyes; in grey print viridis keeps its order.
@@ -25,21 +26,37 @@ _PURPLE_ORANGE = (
 )  # fmt: skip
 
 
-def _colours(values: NDArray[np.float64], anchors: tuple[tuple[int, int, int], ...]) -> NDArray[np.float64]:
-    table = np.asarray(anchors, dtype=np.float64)
-    place = np.linspace(0.0, 1.0, len(table))
-    return np.stack([np.interp(values, place, table[:, channel]) for channel in range(3)], axis=-1)
+_STEPS = 16_384
+"""Steps of the colour tables: finer than eight bits can show, so that looking up is as good as interpolating."""
 
 
-def sequential(values: Map) -> NDArray[np.float64]:
-    """Colours ``(..., 3)`` in [0, 255] of values in [0, 1]; dark is low."""
-    return _colours(np.clip(values.astype(np.float64), 0.0, 1.0), _VIRIDIS)
+def _table(anchors: tuple[tuple[int, int, int], ...]) -> Colours:
+    """The colours ``(_STEPS + 1, 3)`` of values from 0 to 1, piecewise linear between the anchors."""
+    points, at = np.asarray(anchors, np.float64), np.linspace(0.0, 1.0, _STEPS + 1)
+    place = np.linspace(0.0, 1.0, len(points))
+    channels = [np.interp(at, place, points[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=-1).astype(np.float32)
 
 
-def diverging(values: Map, bound: float) -> NDArray[np.float64]:
-    """Colours ``(..., 3)`` in [0, 255] of signed values in [-bound, bound]; orange is for, purple against."""
-    scaled = 0.5 + 0.5 * values.astype(np.float64) / max(bound, 1e-12)
-    return _colours(np.clip(scaled, 0.0, 1.0), _PURPLE_ORANGE)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_SEQUENTIAL, _DIVERGING = _table(_VIRIDIS), _table(_PURPLE_ORANGE)
+
+
+def _colours(values: Map, table: Colours) -> Colours:
+    """The colours ``(..., 3)`` of values in [0, 1]; NaN is taken for 0."""
+    steps = np.nan_to_num(np.clip(values, 0.0, 1.0)) * np.float32(_STEPS)
+    found: Colours = table[np.rint(steps).astype(np.intp)]
+    return found
+
+
+def sequential(values: Map) -> Colours:
+    """Colours ``(..., 3) float32`` in [0, 255] of values in [0, 1]; dark is low."""
+    return _colours(values, _SEQUENTIAL)
+
+
+def diverging(values: Map, bound: float) -> Colours:
+    """Colours ``(..., 3) float32`` in [0, 255] of signed values in [-bound, bound]; orange is for, purple against."""
+    return _colours((0.5 + 0.5 * values.astype(np.float64) / max(bound, 1e-12)).astype(np.float32), _DIVERGING)
 
 
 def enlarge(values: Map, size: tuple[int, int]) -> Map:
@@ -52,21 +69,24 @@ def enlarge(values: Map, size: tuple[int, int]) -> Map:
 def saliency_overlay(view: Pixels, values: Map, opacity: float = 0.55) -> Pixels:
     """A map ``(h, w)`` in [0, 1] on a picture ``(H, W, 3) uint8``; strong cells are more opaque than weak ones."""
     whole = np.clip(enlarge(values, view.shape[:2]), 0.0, 1.0)
-    alpha = (opacity * (0.35 + 0.65 * whole))[..., None].astype(np.float64)
+    alpha = np.float32(opacity) * (np.float32(0.35) + np.float32(0.65) * whole)[..., None]
     return _blend(view, sequential(whole), alpha)
 
 
 def where_overlay(view: Pixels, values: Map, bound: float, opacity: float = 0.75) -> Pixels:
     """A signed map ``(h, w)`` on a grey picture; ``bound`` is the value drawn in full colour, one for both sides."""
     whole = enlarge(values, view.shape[:2])
-    grey = np.repeat((view.astype(np.float64) @ [0.299, 0.587, 0.114])[..., None], 3, axis=-1)
-    alpha = (opacity * np.clip(np.abs(whole) / max(bound, 1e-12), 0.0, 1.0))[..., None].astype(np.float64)
-    return _blend(0.75 * grey + 48.0, diverging(whole, bound), alpha)
+    grey = (view.astype(np.float32) @ _LUMA)[..., None]
+    strength = np.clip(np.abs(whole) / np.float32(max(bound, 1e-12)), 0.0, 1.0)
+    alpha = (np.float32(opacity) * strength).astype(np.float32)[..., None]
+    return _blend(np.float32(0.75) * grey + np.float32(48.0), diverging(whole, bound), alpha)
 
 
-def _blend(below: NDArray[np.generic], above: NDArray[np.float64], alpha: NDArray[np.float64]) -> Pixels:
-    mixed = (1.0 - alpha) * below.astype(np.float64) + alpha * above
-    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+def _blend(below: NDArray[np.generic], above: Colours, alpha: NDArray[np.float32]) -> Pixels:
+    """``below (H, W, 3 or 1)`` under ``above (H, W, 3)``, which covers it by ``alpha (H, W, 1)`` in [0, 1]."""
+    under = below.astype(np.float32)
+    mixed = under + alpha * (above - under)
+    return np.rint(np.clip(mixed, 0.0, 255.0)).astype(np.uint8)
 
 
 def sequential_bar(width: int = 160, height: int = 10) -> Pixels:

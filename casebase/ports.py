@@ -16,6 +16,7 @@ from casebase.cases import Case, Fingerprint, SourceImage, Status
 from casebase.reading import Preprocess
 
 if TYPE_CHECKING:
+    from casebase.dossiers import Dossier
     from casebase.evaluations import Evaluation
     from casebase.evidence import EvidenceTable
     from casebase.explanations import Report
@@ -348,4 +349,16 @@ class EvaluationWriter(Protocol):
 
     def inline(self, evaluation: Evaluation) -> str:
         """The page as HTML for a notebook cell."""
+        ...
+
+
+class DossierWriter(Protocol):
+    """A misclassification dossier in forms somebody can look at."""
+
+    def write(self, dossier: Dossier, folder: Path) -> Path:
+        """Write index, pages, JSON and CSV into a folder and return it; nothing is left behind on failure."""
+        ...
+
+    def inline(self, dossier: Dossier) -> str:
+        """The index as HTML for a notebook cell."""
         ...

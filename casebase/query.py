@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,16 +33,44 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is wanted: rows per list, the space to compare in, a rival by name, and whether neighbours re-rank."""
+    """What is wanted: rows per list, the space to compare in, a rival by name, and whether neighbours re-rank.
+
+    ``label`` is what the image is, where that is known; it is then asked about as a rival, however improbable.
+    """
 
     k: int = 5
     space: str = NETWORK_SPACE
     rival: str | None = None
     rerank: bool = False
+    label: str | None = None
 
     def __post_init__(self) -> None:
         if self.k < 1:
             raise UsageError(f"k must be at least 1, not {self.k}")
+
+
+@dataclass(frozen=True, eq=False)
+class Remembered:
+    """A stored image that is asked about again: what it is known by, and what the network made of it then.
+
+    ``vector (D,) float32`` is its embedding in the space that is asked, ``probabilities (C,) float32`` in the order of
+    the classes. Its pixels are not needed, so its file may be gone.
+    """
+
+    case: Case
+    sha256: str
+    vector: Vector
+    probabilities: Vector
+
+    @property
+    def pixel_hash(self) -> str:
+        """As of :class:`~casebase.reading.Picture`."""
+        return self.case.pixel_hash
+
+    @property
+    def look_hash(self) -> int:
+        """As of :class:`~casebase.reading.Picture`."""
+        return self.case.look_hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +113,24 @@ def ask(
     return answers
 
 
+def ask_again(
+    images: Iterable[Remembered], wanted: Ask, networks: Networks, case_base: CaseBase
+) -> Iterator[Retrieval]:
+    """Answer stored images from what is stored of them, without a forward pass; their label is one of the rivals.
+
+    The image itself, its copies and its group never answer, as for any query. Raises as :func:`ask`.
+    """
+    check(wanted, networks, case_base)
+    classes = list(networks.classifier.classes)
+    for image in images:
+        said = Prediction(dict(zip(classes, image.probabilities.tolist(), strict=True)))
+        own = replace(wanted, label=image.case.label)
+        yield _steady(image.case.path, image, said, image.vector, own, networks, case_base, 0.0)
+
+
 def _steady(
     name: str,
-    picture: Picture,
+    picture: Picture | Remembered,
     prediction: Prediction,
     vector: Vector,
     wanted: Ask,
@@ -154,7 +197,7 @@ def _read(pictures: Sequence[Picture], space: str, networks: Networks) -> tuple[
 
 def _retrieve(
     name: str,
-    picture: Picture,
+    picture: Picture | Remembered,
     prediction: Prediction,
     vector: Vector,
     wanted: Ask,
@@ -180,7 +223,8 @@ def _retrieve(
     others = tuple(c for c in classes if c != called)
     overall = question.list(Role.COUNTERFACTUAL, where=Where(others)) if others else None
     nun = overall.rows[0] if overall and overall.rows else None
-    rivals = choose_rivals(prediction, None if nun is None else nun.case.predicted, wanted.rival, classes, called)
+    nearest_unlike = None if nun is None else nun.case.predicted
+    rivals = choose_rivals(prediction, nearest_unlike, wanted.rival, classes, label=wanted.label, called=called)
     unlike = [question.list(Role.COUNTERFACTUAL, where=Where((r.name,))) for r in rivals if r.available]
     semi: Answer | None = None
     if nun is not None and twins.rows:
@@ -196,7 +240,7 @@ def _retrieve(
     trust = calibrated(trust, wanted.space, case_base, themselves, reranked)
     sources = {"nearest": nearest.source, "twins": twins.source, "counterfactuals": _worst(unlike)}
     return Retrieval(
-        query=_asked(name, picture, copies),
+        query=replace(_asked(name, picture, copies), label=wanted.label),
         prediction=prediction,
         nearest=nearest.rows,
         twins=twins.rows,
@@ -214,7 +258,7 @@ def _retrieve(
     )
 
 
-def _asked(name: str, picture: Picture, copies: Sequence[Case]) -> Asked:
+def _asked(name: str, picture: Picture | Remembered, copies: Sequence[Case]) -> Asked:
     """Who the query is; a case with its pixels is worse news than a held-out image with them."""
     if not copies:
         return Asked(name, picture.sha256, None)

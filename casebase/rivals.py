@@ -13,14 +13,19 @@ MOST_RIVALS = 5
 
 
 def choose_rivals(
-    prediction: Prediction, nearest_unlike: str | None, named: str | None, classes: Mapping[str, int],
+    prediction: Prediction,
+    nearest_unlike: str | None,
+    named: str | None,
+    classes: Mapping[str, int],
+    *,
+    label: str | None = None,
     called: str | None = None,
-) -> list[Rival]:  # fmt: skip
+) -> list[Rival]:
     """The classes worth asking "why not?": named by the user, or the probable ones and the nearest one.
 
-    Probable means a softmax of at least 1 %, five at most; the runner-up and the class of the nearest unlike case
-    are always among them. ``classes`` counts the cases by predicted class; ``called`` is
-    the class the rivals are rivals of, the predicted one unless the answer was re-ranked.
+    Probable means a softmax of at least 1 %, five at most; the runner-up, the class of the nearest unlike case and
+    the query's ``label``, where it is known, are always among them. ``classes`` counts the cases by predicted class;
+    ``called`` is the class the rivals are rivals of, the predicted one unless the answer was re-ranked.
     """
     called = prediction.predicted if called is None else called
     others = [(name, p) for name, p in prediction.ranked if name != called]
@@ -42,4 +47,6 @@ def choose_rivals(
         chosen.setdefault(others[0][0], "runner-up")
     if nearest_unlike is not None:
         chosen.setdefault(nearest_unlike, "nearest")
+    if label is not None and label != called:
+        chosen[label] = "label"
     return sorted((rival(name, reason) for name, reason in chosen.items()), key=lambda r: -r.probability)

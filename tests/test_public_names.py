@@ -14,12 +14,14 @@ import casebase
 PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "create", "open"},
     "casebase.api": {
-        "EVALUATIONS", "Evaluation",
-        "Base", "Demo", "Findings", "IndexOptions", "IndexSummary", "ModelChoice", "Stats", "check", "check_data",
-        "data_of", "demo", "doctor", "plan", "preview", "Onlooker", "Recipe", "TrainOptions", "Trained", "train",
+        "Base", "Demo", "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings", "IndexOptions",
+        "IndexSummary", "ModelChoice", "Onlooker", "Recipe", "Stats", "TrainOptions", "Trained", "TwinOptions", "check",
+        "check_data", "data_of", "demo", "doctor", "plan", "preview", "train",
     },
     "casebase.evaluate": set(),
-    "casebase.explain": {"ExplainedNetwork", "Wanted", "compose", "dumps", "explain"},
+    "casebase.explain": {
+        "Choice", "ExplainedNetwork", "Explainer", "Wanted", "compose", "dumps", "explain", "gather", "times",
+    },
     "casebase.indexer": {
         "IndexSummary", "Progress", "Source", "dry_run", "epoch_in_words", "index", "lines", "open_source",
         "training_lines", "write_set",

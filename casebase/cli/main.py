@@ -13,7 +13,17 @@ from typing import Annotated, NoReturn
 import typer
 
 from casebase import __version__
-from casebase.cli import cases_cmd, demo_cmd, evaluate_cmd, exits, index_cmd, query_cmd, train_cmd, upkeep_cmd
+from casebase.cli import (
+    cases_cmd,
+    demo_cmd,
+    errors_cmd,
+    evaluate_cmd,
+    exits,
+    index_cmd,
+    query_cmd,
+    train_cmd,
+    upkeep_cmd,
+)
 from casebase.cli.screen import fail
 from casebase.errors import CasebaseError
 
@@ -31,6 +41,7 @@ app = typer.Typer(
 app.command("index")(index_cmd.index)
 app.command("query")(query_cmd.query)
 app.command("train")(train_cmd.train)
+app.command("errors")(errors_cmd.errors)
 app.command("demo")(demo_cmd.demo)
 app.command("stats")(upkeep_cmd.stats)
 app.command("verify")(upkeep_cmd.verify)

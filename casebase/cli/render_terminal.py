@@ -10,28 +10,21 @@ from PIL import Image
 from rich.cells import cell_len
 from rich.color import Color
 from rich.console import Console
-from rich.padding import Padding
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from casebase.cli.lines import WIDEST, Lines
 from casebase.explanations import Card, Level, Panel, Pixels, Report, Section, Side, Statement
-from casebase.reading import percent, printable
+from casebase.reading import percent
 
-WIDEST = 100
-NARROWEST = 20
 THUMBNAIL = 8
 """Columns of a thumbnail; a cell is twice as high as wide, so it takes half as many rows."""
 SIDE = 18
 """Columns that one class of the panel needs at least …"""
 WIDE_SIDE = 30
 """… and at most."""
-_SIGNS = {Level.ALARM: "✕ ", Level.CAUTION: "! ", Level.PLAIN: "  ", Level.CALM: "  "}
-_STYLES = {Level.ALARM: "bold red", Level.CAUTION: "bold", Level.PLAIN: "", Level.CALM: "bold"}
 _ROLES = {"predicted": "● ", "rival": "◇ "}
-_ASCII = str.maketrans(
-    {"✕": "x", "→": ">", "…": "~", "×": "x", "·": "-", "–": "-", "−": "-", "±": "~", "●": "*", "◇": "o"}
-)
 _ALIKE = "alike: share of pairs inside the case's predicted class that are no more alike than query and case."
 
 
@@ -40,7 +33,7 @@ def terminal(report: Report, console: Console, *, pictures: bool) -> None:
 
     Nothing is told by colour alone, and text from data is never read as markup.
     """
-    screen = _Screen(report, console, pictures=pictures and _colourful(console))
+    screen = _Screen(console, report, pictures=pictures and _colourful(console))
     screen.head()
     screen.verdict()
     if report.panel is not None:
@@ -80,16 +73,10 @@ def shortened(path: str, width: int) -> str:
     return f"…{end}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Screen:
+@dataclass(frozen=True)
+class _Screen(Lines):
     report: Report
-    console: Console
     pictures: bool
-
-    @property
-    def width(self) -> int:
-        """Columns in use; a pseudo-terminal may claim to have none."""
-        return max(NARROWEST, min(self.console.width, WIDEST))
 
     def head(self) -> None:
         """File, answer, runner-up; then base, network and date."""
@@ -229,25 +216,3 @@ class _Screen:
     def _case_width(self, names: int) -> int:
         taken = 4 + names + 5 + 8 + 4 * 2 + (THUMBNAIL + 2 if self.pictures else 0)
         return max(8, self.width - taken)
-
-    def _statement(self, statement: Statement, style: str | None = None) -> None:
-        shown = _STYLES[statement.level] if style is None else style
-        sign = self._text(_SIGNS[statement.level], shown)
-        grid = Table.grid()
-        grid.add_column(width=2, no_wrap=True)
-        grid.add_column(overflow="fold")
-        grid.add_row(sign, self._text(statement.text, shown))
-        self.console.print(grid, width=self.width)
-
-    def _text(self, text: str, style: str = "") -> Text:
-        """Text that is printed as it stands: no markup, no control characters, ASCII where that is all there is."""
-        shown = printable(text)
-        if self.console.options.ascii_only:
-            shown = shown.translate(_ASCII).encode("ascii", "replace").decode("ascii")
-        return Text(shown, style)
-
-    def _print(self, text: Text, indent: int = 0) -> None:
-        self.console.print(Padding(text, (0, 0, 0, indent), expand=False), width=self.width, overflow="fold")
-
-    def _gap(self) -> None:
-        self.console.print()

@@ -2,11 +2,24 @@
 
 ``cam`` and ``where_map`` say where a network looked and where a likeness lies · ``deletion`` tests whether a map marks
 what matters · ``service`` puts them together · ``report`` turns the result into sentences · ``render_html`` and
-``render_json`` write it down.
+``render_json`` write it down · ``dossier`` gathers the wrong answers of a part, ``care`` orders them, ``dossier_pages``
+writes them.
 """
 
+from casebase.explain.dossier import Choice, gather
 from casebase.explain.render_json import dumps
 from casebase.explain.report import compose
-from casebase.explain.service import ExplainedNetwork, Wanted, explain
+from casebase.explain.sentences import times
+from casebase.explain.service import ExplainedNetwork, Explainer, Wanted, explain
 
-__all__ = ["ExplainedNetwork", "Wanted", "compose", "dumps", "explain"]
+__all__ = [
+    "Choice",
+    "ExplainedNetwork",
+    "Explainer",
+    "Wanted",
+    "compose",
+    "dumps",
+    "explain",
+    "gather",
+    "times",
+]

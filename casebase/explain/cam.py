@@ -22,8 +22,10 @@ from torch import nn
 
 from casebase.errors import NoTargetLayer
 from casebase.explanations import SaliencyMap, frozen
+from casebase.networks.anatomy import probe
 
 BATCH = 16
+_SAME = 1e-4
 
 
 def safe_copy(module: nn.Module) -> nn.Module:
@@ -83,6 +85,45 @@ class GradCam:
             scaled(values, self.name, name, image, self.layer)
             for values, name, image in zip(self.raw(images, targets), names, ids, strict=True)
         ]
+
+
+def is_head_over_cells(
+    module: nn.Module,
+    layer: str,
+    head: NDArray[np.float32],
+    size: tuple[int, int],
+    lock: threading.Lock | threading.RLock,
+) -> bool:
+    """Whether every class score's gradient at ``layer`` is the class's row of ``head (C, D)`` over the number of cells.
+
+    Then Grad-CAM is ReLU(W_c . a_p) / P, without a backward pass. Two pictures of noise of ``size`` (height, width)
+    are put through the network; the gradient has to agree in every cell to 1e-4 of the row's largest weight.
+    """
+    copied = safe_copy(module)
+    noise = probe(copied, size)
+    seen: list[torch.Tensor] = []
+
+    def cut(_part: nn.Module, _given: object, out: torch.Tensor) -> torch.Tensor:
+        seen.append(out.detach().clone().requires_grad_(True))
+        return seen[-1]
+
+    with lock, torch.inference_mode(False), torch.enable_grad():
+        handle = copied.get_submodule(layer).register_forward_hook(cut)
+        try:
+            scores = copied(noise.clone())
+        finally:
+            handle.remove()
+        if len(seen) != 1 or seen[0].ndim != 4 or scores.shape[1] != len(head) or seen[0].shape[1] != head.shape[1]:
+            return False
+        cells = seen[0].shape[2] * seen[0].shape[3]
+        for number in sorted({0, len(head) // 2, len(head) - 1}):
+            (found,) = torch.autograd.grad(scores[:, number].sum(), seen[0], retain_graph=True, allow_unused=True)
+            row = torch.from_numpy(head[number].copy()).to(noise.device) / cells
+            if found is None or not torch.allclose(
+                found, row[None, :, None, None].expand_as(found), rtol=0.0, atol=_SAME * float(row.abs().max())
+            ):
+                return False
+    return True
 
 
 def scaled(values: NDArray[np.float32], method: str, target: str, image: str, layer: str) -> SaliencyMap:

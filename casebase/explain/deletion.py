@@ -7,6 +7,7 @@ patch, which the network never saw in training, can do the work (Fong & Vedaldi 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +24,19 @@ DRAWS = 20
 Probability = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
-def measure(view: Pixels, values: NDArray[np.float32], target: str, probability: Probability, seed: int) -> Deletion:
-    """Drop of the target's probability when the top fifth of a map is hidden, and when random fifths are.
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What is put to the network: ``views (1 + DRAWS, H, W, 3) uint8``, the marked part hidden first, then random ones.
 
-    ``view`` is ``(H, W, 3) uint8``, ``values`` a map of any size, ``probability`` maps views ``(N, H, W, 3)`` to the
-    target's softmax ``(N,)``; it is called once, with 2 + ``DRAWS`` views.
+    ``share`` is the hidden part of the picture, in (0, 1].
     """
+
+    views: NDArray[np.uint8]
+    share: float
+
+
+def trial(view: Pixels, values: NDArray[np.float32], seed: int) -> Trial:
+    """A picture ``(H, W, 3) uint8`` with the top fifth of a map of any size hidden, and with random fifths."""
     height, width = view.shape[:2]
     blurred = np.asarray(Image.fromarray(view).filter(ImageFilter.GaussianBlur(max(height, width) / 12)))
     coarse = enlarge(values, (CELLS, CELLS)).ravel()
@@ -36,11 +44,25 @@ def measure(view: Pixels, values: NDArray[np.float32], target: str, probability:
     random = clock.generator(seed)
     marked = np.argsort(-coarse, kind="stable")[:count]
     choices = [marked, *(random.permutation(coarse.size)[:count] for _ in range(DRAWS))]
-    views = np.stack([view, *(_hide(view, blurred, chosen) for chosen in choices)])
-    scores = probability(views).astype(np.float64)
-    drops = scores[0] - scores[1:]
+    return Trial(np.stack([_hide(view, blurred, chosen) for chosen in choices]), count / coarse.size)
+
+
+def outcome(share: float, target: str, before: float, after: NDArray[np.float32]) -> Deletion:
+    """What a trial showed: the target's softmax ``before`` and ``after (1 + DRAWS,)`` hiding."""
+    drops = before - after.astype(np.float64)
     as_much = int((drops[1:] >= drops[0]).sum())
-    return Deletion(target, count / coarse.size, float(drops[0]), float(drops[1:].mean()), as_much, DRAWS)
+    return Deletion(target, share, float(drops[0]), float(drops[1:].mean()), as_much, DRAWS)
+
+
+def measure(view: Pixels, values: NDArray[np.float32], target: str, probability: Probability, seed: int) -> Deletion:
+    """Drop of the target's probability when the top fifth of a map is hidden, and when random fifths are.
+
+    ``view`` is ``(H, W, 3) uint8``, ``values`` a map of any size, ``probability`` maps views ``(N, H, W, 3)`` to the
+    target's softmax ``(N,)``; it is called once, with 2 + ``DRAWS`` views.
+    """
+    tried = trial(view, values, seed)
+    scores = probability(np.concatenate([view[None], tried.views]))
+    return outcome(tried.share, target, float(scores[0]), scores[1:])
 
 
 def _hide(view: Pixels, blurred: Pixels, cells: NDArray[np.int64]) -> Pixels:

@@ -83,7 +83,8 @@ class Gallery:
             return [Figure(None, "The query's picture is not at hand, so no map of it can be shown.", "Query")]
         looked = [name for name in rivals if (QUERY_ID, name) in self._explanation.saliency]
         figures = [self._whole(shown), self._looked(shown, self._called, "predicted")]
-        rival = next(iter([*looked, *rivals]), None)
+        label = self._explanation.retrieval.query.label
+        rival = next(iter([*([label] if label in rivals else []), *looked, *rivals]), None)
         return figures if rival is None else [*figures, self._looked(shown, rival, "rival")]
 
     def of_case(self, case_id: str, predicted: str, path: str) -> CasePictures:
@@ -108,11 +109,13 @@ class Gallery:
     def _whole(self, shown: Shown) -> Figure:
         cropped = shown.box != (0.0, 0.0, 1.0, 1.0)
         seen = "the network saw what lies inside the white line" if cropped else "the network saw all of it"
-        pixels = overlay.boxed(within(shown.whole, QUERY_SIDE), shown.box)
+        pixels = overlay.boxed(within(shown.view if shown.whole is None else shown.whole, QUERY_SIDE), shown.box)
         return Figure(pixels, f"The query, whole; {seen}.", f"The query; {seen}")
 
     def _looked(self, shown: Shown, name: str, role: str) -> Figure:
         spoken, what = printable(name), "the answer" if role == "predicted" else "the rival"
+        if role != "predicted" and name == self._explanation.retrieval.query.label:
+            what = "the label"
         title = f"Looked at for {spoken}, {what}"
         found = self._explanation.saliency.get((QUERY_ID, name))
         if found is None:

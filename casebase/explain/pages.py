@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from html import escape
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from casebase.reading import percent, printable
+
 TEMPLATES = Path(__file__).parent / "templates"
 _FRAME_HEIGHT = 900
 
 
+@cache
 def environment() -> Environment:
-    """Templates in which everything is escaped and nothing may be missing."""
-    return Environment(
+    """The templates, compiled once: everything is escaped, a name that is not there is an error."""
+    found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -24,6 +28,10 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters["percent"] = percent
+    found.filters["printable"] = printable
+    found.filters["hundredths"] = _hundredths
+    return found
 
 
 def framed(page: str, title: str) -> str:
@@ -64,3 +72,8 @@ def trusted(text: str) -> Markup:
 def _unbroken(value: object) -> object:
     """Text in which no line break can part a number from its per cent sign."""
     return value.replace(" %", "\u00a0%") if type(value) is str else value
+
+
+def _hundredths(value: float) -> str:
+    """A share in [0, 1] as an SVG length of 0 to 100."""
+    return f"{100 * min(1.0, max(0.0, value)):.2f}"

@@ -18,7 +18,7 @@ from casebase.errors import StorageFailed, UsageError
 from casebase.evaluations import Cell, Column, Evaluation, Measured, Plot, Table, flat, told
 from casebase.explain.pages import environment, framed, inert, own, policy, trusted
 from casebase.explain.render_json import dumps
-from casebase.reading import percent, printable
+from casebase.reading import percent
 
 SCHEMA = "casebase.evaluation/1"
 PAGE, DATA, ROWS = "index.html", "evaluation.json", "per_query.csv"
@@ -45,33 +45,30 @@ class Headline:
 class EvaluationPages:
     """Evaluations as folders; the page shares style and policy with the report."""
 
-    def __init__(self) -> None:
-        self._environment = environment()
-        self._environment.globals.update(
-            told=told, is_figure=_is_figure, whole=_whole, between=_between, rest_of=rest_of
-        )
-        self._environment.filters["printable"] = printable
-        self._environment.filters["hundredths"] = lambda value: f"{100 * min(1.0, max(0.0, value)):.2f}"
-
     def page(self, evaluation: Evaluation, *, alone: bool = False) -> str:
         """The page as text; ``alone`` leaves out links to files that lie beside a page in a folder."""
         style, script = own("report.css") + own("evaluation.css"), own("report.js")
         said = evaluation.statements
         beside = {plot.key for plot in evaluation.plots} & {table.key for table in evaluation.tables}
-        return self._environment.get_template("evaluation.html.j2").render(
-            evaluation=evaluation,
-            verdict=said[0] if said else None,
-            also=said[1:],
-            headlines=list(_headlines(evaluation)),
-            sections=[(table, _plots_of(evaluation, table.key)) for table in evaluation.tables],
-            others=[plot for plot in evaluation.plots if plot.key not in beside],
-            picture=_picture,
-            settings=[(name, _setting(value)) for name, value in evaluation.settings.items()],
-            alone=alone,
-            style=trusted(style),
-            script=trusted(script),
-            data=trusted(inert(dumps(evaluation.to_dict(), indent=None))),
-            policy=policy(style, script),
+        words = {"told": told, "is_figure": _is_figure, "whole": _whole, "between": _between, "rest_of": rest_of}
+        return (
+            environment()
+            .get_template("evaluation.html.j2", globals=words)
+            .render(
+                evaluation=evaluation,
+                verdict=said[0] if said else None,
+                also=said[1:],
+                headlines=list(_headlines(evaluation)),
+                sections=[(table, _plots_of(evaluation, table.key)) for table in evaluation.tables],
+                others=[plot for plot in evaluation.plots if plot.key not in beside],
+                picture=_picture,
+                settings=[(name, _setting(value)) for name, value in evaluation.settings.items()],
+                alone=alone,
+                style=trusted(style),
+                script=trusted(script),
+                data=trusted(inert(dumps(evaluation.to_dict(), indent=None))),
+                policy=policy(style, script),
+            )
         )
 
     def inline(self, evaluation: Evaluation) -> str:

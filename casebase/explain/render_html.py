@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from casebase.errors import StorageFailed
-from casebase.explain.figures import within
+from casebase.explain.encoding import Encoded, shown
 from casebase.explain.pages import environment, framed, inert, own, policy, trusted
 from casebase.explain.render_json import dumps
 from casebase.explanations import Pixels, Report
-from casebase.reading import percent
 
 LIMIT = 5_000_000
 """A page above this many bytes is made again with smaller pictures."""
@@ -27,16 +21,13 @@ _STEPS = ((512, 85), (256, 80), (160, 70))  # longest side in pixels, JPEG quali
 class HtmlRenderer:
     """Reports as self-contained pages: no script is needed to read one, and none but its own may run in it."""
 
-    def __init__(self) -> None:
-        self._environment = environment()
-        self._environment.filters["percent"] = percent
-        self._environment.filters["hundredths"] = _hundredths
-
     def page(self, report: Report) -> str:
         """The page as text; its pictures shrink until it has less than 5 MB, as far as that goes."""
         text = ""
         for side, quality in _STEPS:
-            text = self._page(report, _encoder(side, quality))
+            encoded = Encoded(side, quality)
+            encoded.prepare(shown(report))
+            text = self._page(report, encoded)
             if len(text) <= LIMIT:  # nearly all of it is base64, so characters are bytes
                 break
         return text
@@ -69,36 +60,15 @@ class HtmlRenderer:
     def _page(self, report: Report, encoded: Callable[[Pixels, int], str]) -> str:
         style, script = (own(name) for name in ("report.css", "report.js"))
         data = dumps(report.explanation.to_dict(), indent=None)
-        return self._environment.get_template("report.html.j2").render(
-            report=report,
-            encoded=encoded,
-            style=trusted(style),
-            script=trusted(script),
-            data=trusted(inert(data)),
-            policy=policy(style, script),
+        return (
+            environment()
+            .get_template("report.html.j2")
+            .render(
+                report=report,
+                encoded=encoded,
+                style=trusted(style),
+                script=trusted(script),
+                data=trusted(inert(data)),
+                policy=policy(style, script),
+            )
         )
-
-
-def _hundredths(value: float) -> str:
-    """A share in [0, 1] as an SVG length of 0 to 100."""
-    return f"{100 * min(1.0, max(0.0, value)):.2f}"
-
-
-def _encoder(longest: int, quality: int) -> Callable[[Pixels, int], str]:
-    """A function from a picture and its wanted side to a data URI; each picture is encoded once."""
-    made: dict[tuple[int, int], str] = {}
-
-    def encoded(pixels: Pixels, side: int) -> str:
-        key = (id(pixels), side)
-        if key not in made:
-            made[key] = _data_uri(within(pixels, min(side, longest)), quality)
-        return made[key]
-
-    return encoded
-
-
-def _data_uri(pixels: Pixels, quality: int) -> str:
-    """A picture encoded anew, so nothing of the file it came from (EXIF, place, comments) is carried along."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=quality, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

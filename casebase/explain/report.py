@@ -48,7 +48,7 @@ def compose(
         verdict=worst,
         also=also,
         bars=verdict.bars(answer),
-        query_figures=gallery.of_query([rival.name for rival in answer.rivals]),
+        query_figures=gallery.of_query(_looked_at(answer)),
         sections=sections.all(),
         scales=gallery.scales(),
         checks=checks(explanation),
@@ -59,7 +59,16 @@ def compose(
         next_commands=commands(answer, base),
         panel=sections.panel() if explanation.panel and answer.panel else None,
         reranked=None if answer.reranked is None else Statement(evidence_words.reranked(answer.reranked)),
+        label=None if answer.query.label is None else printable(answer.query.label),
+        label_probability=None if answer.query.label is None else said.probabilities.get(answer.query.label),
     )
+
+
+def _looked_at(answer: Retrieval) -> list[str]:
+    """The rivals in the order in which their maps are shown: the label first, where it is known and not the answer."""
+    label = answer.query.label
+    first = [] if label is None or label == answer.prediction.predicted else [label]
+    return list(dict.fromkeys([*first, *(rival.name for rival in answer.rivals)]))
 
 
 @dataclass(frozen=True, slots=True)

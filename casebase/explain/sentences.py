@@ -20,6 +20,7 @@ _REASONS = {
     "probable": "probable enough to ask about",
     "runner-up": "the runner-up",
     "nearest": "the class of the nearest case that is predicted otherwise",
+    "label": "the label of this image",
 }
 
 SLIGHT = 0.01

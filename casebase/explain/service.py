@@ -1,21 +1,28 @@
-"""The service behind ``explain``: a retrieval becomes pictures, maps, where maps and a check of the maps."""
+"""The service behind ``explain``: retrievals become pictures, maps, where maps and a check of the maps.
+
+Many are explained together: a picture that stands in several lists is decoded once and put through the network once,
+and forward passes are batched across answers.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from casebase import clock, reading
 from casebase.answers import Neighbour, Retrieval
+from casebase.cases import Case
 from casebase.errors import ImageError, NoTargetLayer, UsageError
 from casebase.explain import deletion, where_map
-from casebase.explanations import QUERY_ID, Deletion, Explanation, SaliencyMap, Shown, WhereMap, frozen
+from casebase.explain.album import Album, Look, Thumbnail, in_threads
+from casebase.explain.passes import Passes, Read
+from casebase.explanations import QUERY_ID, Deletion, Explanation, Pixels, SaliencyMap, Shown, WhereMap, frozen
 from casebase.panel import low_margin
 from casebase.ports import Matrix, Reading, Vector
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
@@ -26,9 +33,11 @@ if TYPE_CHECKING:
 METHODS = ("gradcam",)
 RIVALS_MAPPED = 3
 MAPPED = 5
-VIEW_SIDE = 224
-WHOLE_SIDE = 512
 LOOSE = 0.01
+BLOCK = 8
+"""Answers explained together: their queries and the views of their deletion checks are in memory at once."""
+
+Query = reading.Picture | Case
 
 
 class ExplainedNetwork(Protocol):
@@ -38,6 +47,8 @@ class ExplainedNetwork(Protocol):
     def module(self) -> nn.Module: ...
     @property
     def spatial_layer(self) -> str | None: ...
+    @property
+    def pooling(self) -> str | None: ...
     @property
     def pooled_exactly(self) -> bool: ...
     @property
@@ -71,18 +82,6 @@ class Wanted:
             raise UsageError(f"no saliency method {self.method!r}; there is {', '.join(METHODS)}")
 
 
-Thumbnail = Callable[[str], Image.Image | None]
-
-
-@dataclass(eq=False)
-class _Seen:
-    """Pictures at hand: what is shown of them, and the network's views of those whose files are there."""
-
-    shown: dict[str, Shown]
-    views: dict[str, NDArray[np.uint8]]
-    warnings: list[str]
-
-
 def explain(
     retrieval: Retrieval,
     picture: reading.Picture,
@@ -94,29 +93,9 @@ def explain(
     *,
     megapixels: float = reading.DEFAULT_MEGAPIXELS,
 ) -> Explanation:
-    """Look at the query and at every case that will be shown.
-
-    A case whose file is gone or has changed is shown by its thumbnail, without maps, and a warning says so. Forward
-    passes are batched; the network is left as it was.
-    """
-    started = clock.seconds()
-    panel = wanted.panel or low_margin(retrieval)
-    cases = shown_cases(retrieval, panel=panel)
-    seen = _look(picture, cases, mapped_cases(retrieval, panel=panel), network.preprocess, thumbnail, megapixels)
-    warnings = [*retrieval.warnings, *seen.warnings]
-    saliency: dict[tuple[str, str], SaliencyMap] = {}
-    deletions: list[Deletion] = []
-    if wanted.method is not None:
-        place = {name: number for number, name in enumerate(classes)}
-        saliency = _saliency(retrieval, cases, seen, network, place, warnings)
-        deletions = _deletions(retrieval, saliency, seen, network, place, wanted.seed)
-    where = _where(retrieval, cases, seen, network, warnings)
-    spent = clock.seconds() - started
-    seconds = {**retrieval.seconds, "explain": spent, "total": retrieval.seconds["total"] + spent}
-    return Explanation(
-        retrieval=retrieval, shown=seen.shown, saliency=saliency, where=where, deletions=deletions,
-        warnings=tuple(dict.fromkeys(warnings)), facts=facts, seconds=seconds, panel=panel,
-    )  # fmt: skip
+    """Look at one query and at every case that will be shown; see :class:`Explainer` for many."""
+    explainer = Explainer(network, classes, thumbnail, megapixels=megapixels)
+    return next(explainer.explain([(retrieval, picture)], wanted, facts))
 
 
 def panel_rows(retrieval: Retrieval) -> list[Neighbour]:
@@ -135,127 +114,233 @@ def shown_cases(retrieval: Retrieval, *, panel: bool = False) -> dict[str, Neigh
 
 
 def mapped_cases(retrieval: Retrieval, *, panel: bool = False) -> set[str]:
-    """Ids of the cases that get maps, a forward pass each: the first of each list and of the likely rivals."""
+    """Ids of the cases that get maps, a forward pass each: the first of each list and of the rivals asked about."""
     rows = [*retrieval.nearest[:MAPPED], *retrieval.twins[:MAPPED], *retrieval.semi_factuals[:MAPPED]]
-    for rival in retrieval.rivals[:RIVALS_MAPPED]:
-        rows += retrieval.of_rival(rival.name)[:MAPPED]
+    for name in mapped_rivals(retrieval):
+        rows += retrieval.of_rival(name)[:MAPPED]
     rows += panel_rows(retrieval) if panel else []
     return {row.case.id for row in rows}
 
 
-def _look(
-    picture: reading.Picture, cases: Mapping[str, Neighbour], mapped: Container[str], preprocess: reading.Preprocess,
-    thumbnail: Thumbnail, megapixels: float,
-) -> _Seen:  # fmt: skip
-    seen = _Seen({QUERY_ID: show(QUERY_ID, picture, preprocess)}, {QUERY_ID: preprocess.pixels(picture.image)}, [])
-    lost: dict[str, list[str]] = {}
-    for name, row in cases.items():
+def mapped_rivals(retrieval: Retrieval) -> list[str]:
+    """The rivals that get maps: the query's label, where it is known and one of them, and the likeliest."""
+    names = [rival.name for rival in retrieval.rivals]
+    label = retrieval.query.label
+    return list(dict.fromkeys([*([label] if label in names and label is not None else []), *names[:RIVALS_MAPPED]]))
+
+
+@dataclass(eq=False)
+class _Work:
+    """One answer on its way to an explanation. Pictures are named by their pixels; ``query`` is None where lost."""
+
+    retrieval: Retrieval
+    cases: Mapping[str, Neighbour]
+    shown: dict[str, Shown]
+    query: Look | None
+    query_key: str
+    panel: bool
+    mapped: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    saliency: dict[tuple[str, str], SaliencyMap] = field(default_factory=dict)
+    where: dict[str, WhereMap] = field(default_factory=dict)
+    deletions: list[Deletion] = field(default_factory=list)
+
+    def key(self, image: str) -> str:
+        """The key of the query's or a case's pixels."""
+        return self.query_key if image == QUERY_ID else self.cases[image].case.pixel_hash
+
+    def asked(self, knows: Callable[[str], bool]) -> list[tuple[str, str]]:
+        """The (image, class) pairs that get a saliency map."""
+        pairs = [(name, self.cases[name].case.predicted) for name in self.mapped]
+        if self.query is not None:
+            called = self.retrieval.called
+            pairs = [(QUERY_ID, name) for name in (called, *mapped_rivals(self.retrieval))] + pairs
+        return [(image, target) for image, target in dict.fromkeys(pairs) if knows(target)]
+
+
+@dataclass(eq=False)
+class _Block:
+    """Answers that are explained together, the views at hand by key, and what the network read of them."""
+
+    works: Sequence[_Work]
+    views: Mapping[str, Pixels]
+    reads: Mapping[str, Read] = field(default_factory=dict)
+
+
+class Explainer:
+    """Explains the answers of one network; pictures, maps and forward passes are shared between them.
+
+    A case whose file is gone or has changed is shown by its thumbnail, without maps, and a warning says so. The
+    network is left as it was. What is kept between calls is bounded (about 200 MB).
+    """
+
+    def __init__(
+        self,
+        network: ExplainedNetwork,
+        classes: Sequence[str],
+        thumbnail: Thumbnail,
+        *,
+        megapixels: float = reading.DEFAULT_MEGAPIXELS,
+    ) -> None:
+        self._network = network
+        self._album = Album(network.preprocess, thumbnail, megapixels=megapixels)
+        self._passes = Passes(network, classes)
+
+    def explain(
+        self, asked: Iterable[tuple[Retrieval, Query]], wanted: Wanted, facts: Mapping[str, str]
+    ) -> Iterator[Explanation]:
+        """Explain answers in their order, ``BLOCK`` at a time.
+
+        A query is a decoded picture, or a stored image whose file is read here; where that is gone, its thumbnail
+        stands for it, without maps.
+        """
+        rest = iter(asked)
+        while block := list(islice(rest, BLOCK)):
+            started = clock.seconds()
+            looked = self._look(block, panel=wanted.panel)
+            self._read(looked, wanted)
+            if wanted.method is not None:
+                self._saliency(looked)
+                self._deletions(looked.works, wanted.seed)
+            self._where(looked)
+            spent = (clock.seconds() - started) / len(block)
+            yield from (_finished(work, facts, spent) for work in looked.works)
+
+    def _look(self, block: Sequence[tuple[Retrieval, Query]], *, panel: bool) -> _Block:
+        queries = in_threads(self._query, [query for _, query in block])
+        panels = [panel or low_margin(retrieval) for retrieval, _ in block]
+        works = [
+            _Work(retrieval, shown_cases(retrieval, panel=beside), shown, seen, query.pixel_hash, beside)
+            for (retrieval, query), (shown, seen, _), beside in zip(block, queries, panels, strict=True)
+        ]
+        for work, (_, _, told) in zip(works, queries, strict=True):
+            work.warnings += [*work.retrieval.warnings, *([] if told is None else [told])]
+        everyone = {row.case.id: row.case for work in works for row in work.cases.values()}
+        looked = self._album.looks(list(everyone.values()))
+        views = {everyone[name].pixel_hash: seen.view for name, seen in looked.looks.items()}
+        for work in works:
+            if work.query is not None:
+                views[work.query_key] = work.query.view
+            mapped = mapped_cases(work.retrieval, panel=work.panel)
+            lost: dict[str, list[str]] = {}
+            for name, row in work.cases.items():
+                if name in looked.lost:
+                    lost.setdefault(looked.lost[name], []).append(row.case.path)
+                    small = self._album.small(name, row.case)
+                    if small is not None:
+                        work.shown[name] = small
+                    continue
+                work.shown[name] = Shown(name, looked.looks[name].display, None, (0.0, 0.0, 1.0, 1.0))
+                if name in mapped:
+                    work.mapped.append(name)
+            for reason, paths in lost.items():
+                more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+                work.warnings.append(f"{reading.printable(paths[0])}{more}: {reason}; shown by thumbnail, without maps")
+        return _Block(works, views)
+
+    def _read(self, block: _Block, wanted: Wanted) -> None:
+        """One pass over every picture whose feature maps are needed, for where maps or for saliency."""
+        cams = wanted.method is not None and self._passes.closed
+        keys = dict[str, None]()
+        for work in block.works:
+            if cams:
+                keys |= {work.key(image): None for image, _ in work.asked(self._passes.knows)}
+            if self._unsplit(work) is None and work.query is not None and work.mapped:
+                keys |= {work.key(image): None for image in (QUERY_ID, *work.mapped)}
+        block.reads = self._passes.read({key: block.views[key] for key in keys}) if keys else {}
+
+    def _query(self, query: Query) -> tuple[dict[str, Shown], Look | None, str | None]:
+        """The query's picture, its view, and a warning where its file is gone."""
+        if isinstance(query, reading.Picture):
+            shown, seen = self._album.of_query(query)
+            return {QUERY_ID: shown}, seen, None
         try:
-            found = reading.read(row.case.file, megapixels=megapixels)
-            if found.pixel_hash != row.case.pixel_hash:
-                raise ImageError("changed since it was indexed; run `casebase index` again")
+            shown, seen = self._album.of_query(self._album.picture(query))
         except ImageError as error:
-            lost.setdefault(str(error), []).append(row.case.path)
-            small = thumbnail(row.case.pixel_hash)
-            if small is not None:
-                pixels = frozen(np.asarray(small, dtype=np.uint8))
-                seen.shown[name] = Shown(name, pixels, pixels, (0.0, 0.0, 1.0, 1.0))
-            continue
-        seen.shown[name] = show(name, found, preprocess)
-        if name in mapped:
-            seen.views[name] = preprocess.pixels(found.image)
-    for reason, paths in lost.items():
-        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
-        seen.warnings.append(f"{reading.printable(paths[0])}{more}: {reason}; shown by thumbnail, without maps")
-    return seen
+            small = self._album.small(QUERY_ID, query)
+            how = "shown without its picture" if small is None else "shown by thumbnail"
+            told = f"the query {reading.printable(query.path)}: {error}; {how}, without maps of it"
+            return ({} if small is None else {QUERY_ID: small}), None, told
+        return {QUERY_ID: shown}, seen, None
+
+    def _saliency(self, block: _Block) -> None:
+        wanted = [(work, image, target) for work in block.works for image, target in work.asked(self._passes.knows)]
+        try:
+            pairs = [(work.key(image), target) for work, image, target in wanted]
+            maps = self._passes.cams(pairs, block.views, block.reads)
+        except NoTargetLayer as error:
+            for work in block.works:
+                work.warnings.append(f"no overlays: {error}")
+            return
+        from casebase.explain.cam import scaled
+
+        layer = self._network.spatial_layer or ""
+        for work, image, target in wanted:
+            found = scaled(maps[work.key(image), target], METHODS[0], target, image, layer)
+            work.saliency[image, target] = found
+            if found.degenerate and image == QUERY_ID:
+                work.warnings.append(f"the map for {reading.printable(target)} means nothing: {found.degenerate}")
+
+    def _deletions(self, works: Sequence[_Work], seed: int) -> None:
+        tried: list[tuple[_Work, str, deletion.Trial]] = []
+        for work in works:
+            called = work.retrieval.called
+            found = work.saliency.get((QUERY_ID, called))
+            if found is not None and found.degenerate is None and work.query is not None:
+                tried.append((work, called, deletion.trial(work.query.view, found.values, seed)))
+        if not tried:
+            return
+        names = [called for _, called, one in tried for _ in one.views]
+        after = self._passes.probabilities(np.concatenate([one.views for _, _, one in tried]), names)
+        start = 0
+        for work, called, one in tried:
+            scores, start = after[start : start + len(one.views)], start + len(one.views)
+            before = work.retrieval.prediction.probabilities[called]
+            work.deletions.append(deletion.outcome(one.share, called, before, scores))
+
+    def _where(self, block: _Block) -> None:
+        for work in block.works:
+            reason = self._unsplit(work)
+            if reason is not None:
+                work.warnings.append(f"no where maps: {reason}")
+            elif work.query is not None and work.mapped:
+                weighted = work.retrieval.search.space == CONTRIBUTION
+                called = work.retrieval.called
+                _where_of(work, block.reads, self._network.class_weights(called) if weighted else None)
+
+    def _unsplit(self, work: _Work) -> str | None:
+        """Why the likeness of this answer's pairs has no exact split over cells; None where it has."""
+        space = work.retrieval.search.space
+        if space not in (NETWORK_SPACE, CONTRIBUTION):
+            return f"the likeness in {reading.printable(space)!r} has no exact split over image cells"
+        if not self._network.pooled_exactly:
+            return (
+                "this network's embedding is not the mean of its feature map, so its likeness "
+                "has no exact split over image cells"
+            )
+        return None
 
 
-def show(name: str, picture: reading.Picture, preprocess: reading.Preprocess) -> Shown:
-    """A picture for display: the network's view at a readable size, and the whole of it with the view's place."""
-    width, height = picture.size
-    scale = max(1.0, VIEW_SIDE / max(preprocess.crop))
-    view = np.asarray(preprocess.crop_of(picture.image, scale), dtype=np.uint8)
-    whole = picture.image.copy()
-    whole.thumbnail((WHOLE_SIDE, WHOLE_SIDE), Image.Resampling.BILINEAR)
-    left, top, right, bottom = preprocess.box(picture.size)
-    box = (left / width, top / height, right / width, bottom / height)
-    return Shown(name, frozen(view), frozen(np.asarray(whole, dtype=np.uint8)), box)
-
-
-def _saliency(
-    retrieval: Retrieval, cases: Mapping[str, Neighbour], seen: _Seen, network: ExplainedNetwork,
-    place: Mapping[str, int], warnings: list[str],
-) -> dict[tuple[str, str], SaliencyMap]:  # fmt: skip
-    from casebase.explain.cam import GradCam
-
-    called = retrieval.called
-    pairs = [(QUERY_ID, called), *((QUERY_ID, rival.name) for rival in retrieval.rivals[:RIVALS_MAPPED])]
-    pairs += [(name, row.case.predicted) for name, row in cases.items() if name in seen.views]
-    pairs = [(image, target) for image, target in dict.fromkeys(pairs) if target in place]
-    try:
-        method = GradCam(network.module, network.spatial_layer, network.lock)
-    except NoTargetLayer as error:
-        warnings.append(f"no overlays: {error}")
-        return {}
-    images = network.preprocess.normalise(np.stack([seen.views[image] for image, _ in pairs]))
-    maps = method.explain(images, [place[t] for _, t in pairs], [t for _, t in pairs], [i for i, _ in pairs])
-    for found in maps:
-        if found.degenerate and found.image_id == QUERY_ID:
-            warnings.append(f"the map for {reading.printable(found.target)} means nothing: {found.degenerate}")
-    return {(found.image_id, found.target): found for found in maps}
-
-
-def _deletions(
-    retrieval: Retrieval, saliency: Mapping[tuple[str, str], SaliencyMap], seen: _Seen, network: ExplainedNetwork,
-    place: Mapping[str, int], seed: int,
-) -> list[Deletion]:  # fmt: skip
-    called = retrieval.called
-    found = saliency.get((QUERY_ID, called))
-    if found is None or found.degenerate is not None:
-        return []
-    column = place[called]
-
-    def probability(views: NDArray[np.uint8]) -> NDArray[np.float32]:
-        softmax = network.read(views).probabilities
-        if softmax is None:
-            raise UsageError("this network has no class names, so no probabilities")
-        return softmax[:, column]
-
-    return [deletion.measure(seen.views[QUERY_ID], found.values, called, probability, seed)]
-
-
-def _where(
-    retrieval: Retrieval, cases: Mapping[str, Neighbour], seen: _Seen, network: ExplainedNetwork, warnings: list[str]
-) -> dict[str, WhereMap]:
-    space = retrieval.search.space
-    if space not in (NETWORK_SPACE, CONTRIBUTION):
-        warnings.append(
-            f"no where maps: the likeness in {reading.printable(space)!r} has no exact split over image cells"
-        )
-        return {}
-    if not network.pooled_exactly:
-        warnings.append(
-            "no where maps: this network's embedding is not the mean of its feature map, so its likeness "
-            "has no exact split over image cells"
-        )
-        return {}
-    names = [name for name in cases if name in seen.views]
-    if not names:
-        return {}
-    features, maps, _ = network.read_maps(np.stack([seen.views[name] for name in (QUERY_ID, *names)]))
-    weights = network.class_weights(retrieval.called) if space == CONTRIBUTION else None
-    found = {}
-    for row, name in enumerate(names, start=1):
-        query_side = where_map.split(maps[0], features[row], weights)
-        case_side = where_map.split(maps[row], features[0], weights)
-        similarity = cases[name].similarity
+def _where_of(work: _Work, reads: Mapping[str, Read], weights: Vector | None) -> None:
+    query = reads[work.query_key]
+    for name in work.mapped:
+        other, similarity = reads[work.key(name)], work.cases[name].similarity
+        query_side = where_map.split(query.maps, other.features, weights)
+        case_side = where_map.split(other.maps, query.features, weights)
         residual = max(abs(float(query_side.sum()) - similarity), abs(float(case_side.sum()) - similarity))
-        found[name] = WhereMap(frozen(query_side), frozen(case_side), name, similarity, residual)
-    loose = [name for name, found_map in found.items() if found_map.residual > LOOSE]
-    for name in loose:
-        warnings.append(
-            f"the where map of {reading.printable(cases[name].case.path)} misses the similarity by "
-            f"{found[name].residual:.3f}; it is not shown"
-        )
-        del found[name]
-    return found
+        if residual > LOOSE:
+            work.warnings.append(
+                f"the where map of {reading.printable(work.cases[name].case.path)} misses the similarity by "
+                f"{residual:.3f}; it is not shown"
+            )
+        else:
+            work.where[name] = WhereMap(frozen(query_side), frozen(case_side), name, similarity, residual)
+
+
+def _finished(work: _Work, facts: Mapping[str, str], spent: float) -> Explanation:
+    before = work.retrieval.seconds
+    return Explanation(
+        retrieval=work.retrieval, shown=work.shown, saliency=work.saliency, where=work.where,
+        deletions=work.deletions, warnings=tuple(dict.fromkeys(work.warnings)), facts=facts,
+        seconds={**before, "explain": spent, "total": before["total"] + spent}, panel=work.panel,
+    )  # fmt: skip

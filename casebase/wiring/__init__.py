@@ -13,6 +13,8 @@ from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, one_thread_each, workers
 from casebase.wiring.measuring import EVALUATIONS, evaluate, evaluation_writer
 from casebase.wiring.stores import (
+    dossier_pages,
+    file_hashes,
     made_anew,
     renderer,
     save_picture,
@@ -30,12 +32,14 @@ __all__ = [
     "Recipe",
     "Scope",
     "TrainOptions",
+    "dossier_pages",
     "dry_plan",
     "environment",
     "evaluate",
     "evaluation_writer",
     "examples",
     "fetch_pets",
+    "file_hashes",
     "made_anew",
     "networks_of",
     "one_thread_each",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -11,9 +11,11 @@ from typing import Any
 
 from PIL.Image import fromarray
 
+from casebase.explain.dossier_pages import Pages
 from casebase.explain.render_html import HtmlRenderer
+from casebase.explain.service import Explainer, Wanted
 from casebase.explanations import Pixels
-from casebase.ports import CaseStore, Renderer
+from casebase.ports import CaseStore, DossierWriter, Renderer
 from casebase.settings import Settings
 from casebase.storage import database, files, pictures
 from casebase.storage.memory import MemoryCaseStore
@@ -52,6 +54,18 @@ def store_for_looking(settings: Settings) -> Iterator[CaseStore]:
 def renderer() -> Renderer:
     """What writes reports."""
     return HtmlRenderer()
+
+
+def dossier_pages(
+    explainer: Explainer, wanted: Wanted, settings: Settings, progress: Callable[[int, int, int], None]
+) -> DossierWriter:
+    """What writes dossiers."""
+    return Pages(explainer, wanted, files.new_folder, str(settings.base), progress)
+
+
+def file_hashes(store: CaseStore, ids: Sequence[str]) -> Mapping[str, str]:
+    """The SHA-256 of stored images' files as they were indexed, by id."""
+    return {name: known.sha256 for name, known in store.known(ids).items()}
 
 
 def thumbnails(store: SqlCaseStore) -> Callable[[str], Any]:

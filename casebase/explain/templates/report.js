@@ -10,5 +10,8 @@
   });
   addEventListener("keydown", (event) => {
     if (event.key === "Escape") document.activeElement?.blur();
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const way = { ArrowLeft: "prev", ArrowRight: "next" }[event.key]; // pages of a dossier know their neighbours
+    if (way) document.querySelector(`a[rel="${way}"]`)?.click();
   });
 })();
