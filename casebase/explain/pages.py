@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -11,25 +12,27 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from casebase.reading import percent, printable
+from casebase.reading import percent
 
 TEMPLATES = Path(__file__).parent / "templates"
 _FRAME_HEIGHT = 900
 
 
 @cache
-def environment() -> Environment:
-    """The templates, compiled once: everything is escaped, a name that is not there is an error."""
+def environment(shown: Callable[[object], object] | None = None) -> Environment:
+    """The templates, compiled once: everything is escaped, a name that is not there is an error.
+
+    ``shown`` sees each value before it is escaped; by default it keeps numbers and their per cent signs together.
+    """
     found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_unbroken,
+        finalize=unbroken if shown is None else shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     found.filters["percent"] = percent
-    found.filters["printable"] = printable
     found.filters["hundredths"] = _hundredths
     return found
 
@@ -69,7 +72,7 @@ def trusted(text: str) -> Markup:
     return Markup(text)  # noqa: S704  # every caller hands over what casebase made
 
 
-def _unbroken(value: object) -> object:
+def unbroken(value: object) -> object:
     """Text in which no line break can part a number from its per cent sign."""
     return value.replace(" %", "\u00a0%") if type(value) is str else value
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from casebase.errors import StorageFailed, UsageError
 from casebase.evaluations import Cell, Column, Evaluation, Measured, Plot, Table, flat, told
-from casebase.explain.pages import environment, framed, inert, own, policy, trusted
+from casebase.explain.pages import environment, framed, inert, own, policy, trusted, unbroken
 from casebase.explain.render_json import dumps
 from casebase.reading import percent
 
@@ -176,7 +176,7 @@ def _headlines(evaluation: Evaluation) -> Iterator[Headline]:
     shares = [column for column in table.columns if column.kind == "share"]
     if not names or not shares:
         return
-    for row in list(table.rows)[:HEADLINES]:
+    for row in list(table.rows[: table.shown])[:HEADLINES]:
         cell = row.get(shares[0].key)
         if isinstance(cell, Measured) and cell.value is not None:
             reading = str(row.get("reading") or shares[0].title)
@@ -189,6 +189,11 @@ def _headlines(evaluation: Evaluation) -> Iterator[Headline]:
 
 def _plots_of(evaluation: Evaluation, key: str) -> list[Plot]:
     return [plot for plot in evaluation.plots if plot.key == key]
+
+
+def _shown(value: object) -> object:
+    """Any text of a page: nothing in it moves a cursor or turns the reading direction."""
+    return unbroken(printable(value)) if type(value) is str else value
 
 
 def _picture(plot: Plot) -> str:
