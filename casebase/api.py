@@ -82,7 +82,7 @@ def data_of(chosen: settings.Settings, data: str | Path | None) -> Path:
         return named if chosen.origin.get("data") in ("environment", "flag") else chosen.base / named
     if Path("data").is_dir():
         return Path("data")
-    raise DataError("no data named: say `casebase index DATA`, or set `data` in casebase.toml")
+    raise DataError("no data named: give a folder or a manifest, or set `data` in casebase.toml")
 
 
 def check_data(chosen: settings.Settings, data: str | Path | None) -> None:

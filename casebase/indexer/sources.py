@@ -111,7 +111,7 @@ def open_source(data: Path) -> Source:
     elif data.is_file():
         raise DataError(f"{data} is a file, not a folder of class folders or a manifest (.csv, .jsonl)")
     else:
-        raise DataError(f"no such folder or manifest: {data}; name one as `casebase index DATA`")
+        raise DataError(f"no such folder or manifest: {data}; name a folder of class folders, or a CSV/JSONL manifest")
     if not source.listed:
         raise DataError(f"no image to index under {data}; {_instead(source)}")
     return source

@@ -227,7 +227,7 @@ class _Run:
     def _enough(self) -> bool:
         if not self.recipe.patience or self.images.val is None or not self.history:
             return False
-        return len(self.history) - self._best() >= self.recipe.patience
+        return len(self.history) - max(self._best(), self.recipe.rising) >= self.recipe.patience
 
     def _state(self, seconds: float) -> dict[str, Any]:
         history = json.dumps([asdict(epoch) for epoch in self.history])

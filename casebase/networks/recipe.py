@@ -26,8 +26,9 @@ class Recipe:
 
     ``schedule`` ``constant`` stays at ``lr``, ``cosine`` falls from it to 0, ``onecycle`` rises to it during the share
     ``warm_up`` of the steps and falls to nearly 0. ``class_weights`` ``balanced`` weighs class c by n / (K n_c) in the
-    loss. ``patience`` ends the training after so many epochs without a lower validation loss (0: never); ``keep`` says
-    whether the epoch with the lowest validation loss is kept or the last one. ``shift`` is the largest move in pixels,
+    loss. ``patience`` ends the training after so many epochs without a lower validation loss (0: never), counted from
+    where the rate has stopped rising; ``keep`` says whether the epoch with the lowest validation loss is kept or the
+    last one. ``shift`` is the largest move in pixels,
     filled by reflection; ``flip`` mirrors half the images. ``precision`` ``auto`` is bf16 where the machine is fast in
     it. ``freeze_batch_norm`` None means: where all of them are folded away (mean 0, variance 1 in a trained network),
     since statistics anew would make such weights useless.
@@ -80,6 +81,11 @@ class Recipe:
             raise UsageError(f"--label-smoothing must be at least 0 and below 1, not {self.label_smoothing}")
         if not 0 < self.warm_up < 1:
             raise UsageError(f"the share of warm-up must lie between 0 and 1, not {self.warm_up}")
+
+    @property
+    def rising(self) -> int:
+        """Epochs in which the learning rate still rises: a worse validation loss there says nothing yet."""
+        return math.ceil(self.warm_up * self.epochs) if self.schedule == "onecycle" else 0
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of step number ``step`` (from 0) of ``steps``.

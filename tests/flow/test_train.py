@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -440,3 +441,49 @@ def test_a_head_alone_leaves_the_backbone_as_it_was(call: Call, pets: Path, tmp_
     same = {name: bool((one[name] == other[name]).all()) for name in one}
     assert not any(same[name] for name in same if name.startswith("fc."))
     assert all(same[name] for name in same if not name.startswith("fc."))
+
+
+def test_on_a_terminal_there_is_a_bar_with_loss_and_accuracy_and_a_line_for_each_epoch(
+    pets: Path, tmp_path: Path
+) -> None:
+    import os
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = command_line("train", pets, *QUICK, "--batch-size", "4", "--out", tmp_path / "m")
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=theirs, env=environment(TERM="xterm-256color", COLUMNS="120")
+    ) as running:
+        os.close(theirs)
+        seen = b""
+        while True:
+            try:
+                block = os.read(ours, 65536)
+            except OSError:  # Linux says so when the other side has closed
+                break
+            if not block:
+                break
+            seen += block
+        assert running.wait(100) == 0
+    os.close(ours)
+    shown = seen.decode()
+    assert "reading" in shown
+    assert "━" in shown
+    assert re.search(r"epoch 2/2 .*loss \d\.\d{3}, accuracy ", shown)
+    assert re.search(r"epoch 1/2: loss \d\.\d{4}, accuracy [\d.]+ %; validation loss \d\.\d{4}", shown)
+
+
+def test_python_does_what_the_command_does(pets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from casebase import api, settings
+
+    options = api.TrainOptions(
+        out=tmp_path / "m", model="casebase:resnet10", pretrained=False, image_size=32,
+        recipe=api.Recipe(lr=1e-3, epochs=2),
+    )  # fmt: skip
+    done = api.train(settings.load(None, {"device": "cpu"}), pets, options, progress=True)
+    assert "epoch 2/2: loss" in capsys.readouterr().err
+    run("train", pets, *QUICK, "--out", tmp_path / "typed", "--quiet").expect(0)
+    assert weights(tmp_path / "typed") == weights(tmp_path / "m")
+    assert done.to_dict()["schema"] == "casebase.training/1"
+    assert "<table>" in done._repr_html_()
+    assert done.accuracy["test"].n == 6

@@ -159,6 +159,9 @@ def test_early_stopping_ends_and_keeps_the_best_by_validation_loss() -> None:
     assert (tuned.kept, len(tuned.epochs)) == (best, best + 2)
     assert tuned.metrics()["stopped_early"]
     assert tuned.losses["val"] == pytest.approx(min(losses), rel=1e-5)
+    rising = tune(replace(recipe, schedule="onecycle"), val=wrong)
+    losses = [epoch.val_loss for epoch in rising.epochs]
+    assert len(rising.epochs) == max(losses.index(min(losses)) + 1, 3) + 2, "counted from where the rate is highest"
     last = tune(replace(recipe, epochs=4, patience=0, keep="last"), val=wrong)
     assert (last.kept, last.selected_by, len(last.epochs)) == (4, "last_epoch", 4)
     assert last.losses["val"] == pytest.approx(last.epochs[-1].val_loss, rel=1e-5)
