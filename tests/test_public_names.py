@@ -16,9 +16,9 @@ PUBLIC = {
     "casebase.api": {
         "EVALUATIONS", "Evaluation",
         "Base", "Demo", "Findings", "IndexOptions", "IndexSummary", "ModelChoice", "Stats", "check", "check_data",
-        "data_of", "demo", "doctor", "plan", "preview",
+        "TwinOptions", "data_of", "demo", "doctor", "plan", "preview",
     },
-    "casebase.evaluate": set(),
+    "casebase.evaluate": {"TwinOptions"},
     "casebase.explain": {"ExplainedNetwork", "Wanted", "compose", "dumps", "explain"},
     "casebase.indexer": {
         "IndexSummary", "Progress", "Source", "dry_run", "index", "lines", "open_source", "write_set",
