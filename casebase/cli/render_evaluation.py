@@ -53,7 +53,9 @@ def terminal(evaluation: Evaluation, console: Console, *, page: Path | None, fol
 class _Screen:
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.width = max(NARROWEST, min(console.width, WIDEST))
+        if console.width < NARROWEST:  # a pseudo-terminal may claim to have no columns
+            console.width = NARROWEST
+        self.width = min(console.width, WIDEST)
 
     def text(self, text: str, style: str = "") -> Text:
         """Text as it stands: no markup, no control characters, ASCII where that is all there is."""
@@ -93,7 +95,8 @@ class _Screen:
             grid.add_row(*(self.text(_cell(row.get(c.key), c.kind, stacked=stacked)) for c in columns))
         self.console.print(grid, width=self.width)
         if len(table.rows) > most:
-            self.line(f"{len(table.rows) - most} more rows are in tables/{table.key}.csv", "dim")
+            more = len(table.rows) - most
+            self.line(f"{more} more {'row is' if more == 1 else 'rows are'} in tables/{table.key}.csv", "dim")
 
     def _fitting(
         self, columns: Sequence[Column], rows: Sequence[Mapping[str, Cell]]

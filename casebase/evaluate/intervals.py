@@ -17,6 +17,8 @@ from casebase.reuse import wilson
 
 DRAWS = 1000
 LEVEL = 0.95
+_AT_ONCE = 500_000
+"""Clusters drawn at once, in all samples together."""
 
 Rows = NDArray[np.intp]
 
@@ -115,9 +117,10 @@ def grouped_share(good: NDArray[np.bool_], groups: Sequence[Hashable | None], se
         return Measured(successes / n, low, high, n)
     random = clock.generator(seed)
     drawn = np.empty(DRAWS)
-    for draw in range(DRAWS):
-        picked = random.integers(0, len(sizes), size=len(sizes))
-        drawn[draw] = right[picked].sum() / sizes[picked].sum()
+    block = max(1, _AT_ONCE // len(sizes))
+    for start in range(0, DRAWS, block):
+        picked = random.integers(0, len(sizes), size=(min(block, DRAWS - start), len(sizes)))
+        drawn[start : start + block] = right[picked].sum(axis=1) / sizes[picked].sum(axis=1)
     low_, high_ = interval(drawn)
     return Measured(successes / n, low_, high_, n)
 

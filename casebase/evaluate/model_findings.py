@@ -76,7 +76,9 @@ def _leaks(found: Found) -> Iterator[Statement]:
             if without.value is None
             else f"without them it is right on {told(without, 'share')} of {without.n}"
         )
-        yield Statement(f"{_images(found.copied)} have exactly the pixels of a training image; {tail}.", Level.ALARM)
+        have = "has" if found.copied == 1 else "have"
+        text = f"{_images(found.copied)} {have} exactly the pixels of a training image; {tail}."
+        yield Statement(text, Level.ALARM)
     if found.outcomes.repeated:
         count = found.outcomes.repeated
         yield Statement(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
@@ -14,13 +15,13 @@ TEMPLATES = Path(__file__).parent / "templates"
 _FRAME_HEIGHT = 900
 
 
-def environment() -> Environment:
-    """Templates in which everything is escaped and nothing may be missing."""
+def environment(shown: Callable[[object], object] | None = None) -> Environment:
+    """Templates in which everything is escaped and nothing may be missing; ``shown`` sees each value before that."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_unbroken,
+        finalize=unbroken if shown is None else shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -61,6 +62,6 @@ def trusted(text: str) -> Markup:
     return Markup(text)  # noqa: S704  # every caller hands over what casebase made
 
 
-def _unbroken(value: object) -> object:
+def unbroken(value: object) -> object:
     """Text in which no line break can part a number from its per cent sign."""
     return value.replace(" %", "\u00a0%") if type(value) is str else value

@@ -16,7 +16,7 @@ from typing import Any
 
 from casebase.errors import StorageFailed, UsageError
 from casebase.evaluations import Cell, Column, Evaluation, Measured, Plot, Table, flat, told
-from casebase.explain.pages import environment, framed, inert, own, policy, trusted
+from casebase.explain.pages import environment, framed, inert, own, policy, trusted, unbroken
 from casebase.explain.render_json import dumps
 from casebase.reading import percent, printable
 
@@ -46,11 +46,10 @@ class EvaluationPages:
     """Evaluations as folders; the page shares style and policy with the report."""
 
     def __init__(self) -> None:
-        self._environment = environment()
+        self._environment = environment(_shown)
         self._environment.globals.update(
             told=told, is_figure=_is_figure, whole=_whole, between=_between, rest_of=rest_of
         )
-        self._environment.filters["printable"] = printable
         self._environment.filters["hundredths"] = lambda value: f"{100 * min(1.0, max(0.0, value)):.2f}"
 
     def page(self, evaluation: Evaluation, *, alone: bool = False) -> str:
@@ -179,7 +178,7 @@ def _headlines(evaluation: Evaluation) -> Iterator[Headline]:
     shares = [column for column in table.columns if column.kind == "share"]
     if not names or not shares:
         return
-    for row in list(table.rows)[:HEADLINES]:
+    for row in list(table.rows[: table.shown])[:HEADLINES]:
         cell = row.get(shares[0].key)
         if isinstance(cell, Measured) and cell.value is not None:
             reading = str(row.get("reading") or shares[0].title)
@@ -192,6 +191,11 @@ def _headlines(evaluation: Evaluation) -> Iterator[Headline]:
 
 def _plots_of(evaluation: Evaluation, key: str) -> list[Plot]:
     return [plot for plot in evaluation.plots if plot.key == key]
+
+
+def _shown(value: object) -> object:
+    """Any text of a page: nothing in it moves a cursor or turns the reading direction."""
+    return unbroken(printable(value)) if type(value) is str else value
 
 
 def _picture(plot: Plot) -> str:
