@@ -18,7 +18,7 @@ PUBLIC = {
         "IndexSummary", "ModelChoice", "Onlooker", "Recipe", "Stats", "TrainOptions", "Trained", "TwinOptions", "check",
         "check_data", "data_of", "demo", "doctor", "plan", "preview", "train",
     },
-    "casebase.evaluate": set(),
+    "casebase.evaluate": {"TwinOptions"},
     "casebase.explain": {
         "Choice", "ExplainedNetwork", "Explainer", "Wanted", "compose", "dumps", "explain", "gather", "times",
     },

@@ -37,6 +37,8 @@ FEWEST_ERRORS = 30
 """Under this many errors no AUROC is given …"""
 FEW_ERRORS = 100
 """… and under this many a warning with it."""
+MOST = 0.9
+"""A score that fewer than this share of the images have is not compared with others."""
 CELLS = 4_000_000
 SOFTMAX = "softmax"
 FIGURES = ("auroc", "aurc", "augrc", "fpr95")
@@ -44,7 +46,10 @@ FIGURES = ("auroc", "aurc", "augrc", "fpr95")
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """A confidence ``values (m,)``, high = trusted, NaN where an image has none; ``source`` is twins or network."""
+    """A confidence ``values (m,)``, high = trusted, NaN where an image has none; ``source`` is twins or network.
+
+    Minus infinity is a value: what has no twin at all is trusted least.
+    """
 
     key: str
     title: str
@@ -86,7 +91,7 @@ class Evidence:
 
     @property
     def trust(self) -> Values:
-        """``d(q, NUN) / (d(q, twin) + 1e-12)``; NaN without a rival or a twin."""
+        """``d(q, NUN) / (d(q, twin) + 1e-12)``; minus infinity without a twin, NaN without a rival."""
         return _apart(self.unlike, self.twin)
 
     @property
@@ -111,7 +116,7 @@ def of_twins(sides: Sides, evidence: Evidence, percentile: Values | None) -> lis
             "trust_by_label", "trust score by label", "twins",
             _apart(evidence.labelled_unlike, evidence.labelled_twin),
         ),
-        Score("margin", "margin of distances", "twins", _finite(evidence.unlike - evidence.twin)),
+        Score("margin", "margin of distances", "twins", _less(evidence.unlike, evidence.twin)),
         Score("knn_distance", "k-NN distance", "twins", -evidence.radius),
         Score("agreement", "agreement of the k nearest", "twins", evidence.agreeing(sides.cases, sides.queries)),
     ]  # fmt: skip
@@ -185,11 +190,11 @@ def detect(scores: Sequence[Score], wrong: NDArray[np.bool_], draws: Draws) -> l
 
 
 def _detected(score: Score, baseline: Score, wrong: NDArray[np.bool_], draws: Draws) -> Detection:
-    rows = np.isfinite(score.values) & np.isfinite(baseline.values)
+    rows = ~np.isnan(score.values) & ~np.isnan(baseline.values)
     n, errors = int(rows.sum()), int(wrong[rows].sum())
-    if n == 0:
-        none = Measured(None, n=0, reason="no image has this score")
-        return Detection(score, 0, 0, dict.fromkeys(FIGURES, none), {}, None)
+    if n < MOST * len(rows) or n == 0:  # figures of other images cannot be compared with those in the other rows
+        none = Measured(None, n=n, reason=f"only {n} of {len(rows)} images have it" if n else "no image has it")
+        return Detection(score, n, errors, dict.fromkeys(FIGURES, none), {}, None)
     here = draws.of_rows(rows)
     own = _drawn(score.values[rows], wrong[rows], here)
     held = None if score is baseline else _drawn(baseline.values[rows], wrong[rows], here)
@@ -223,14 +228,16 @@ def _measured(name: str, found: Values, n: int, refused: str | None) -> Measured
 def _refused(errors: int, n: int) -> str | None:
     right = n - errors
     if errors < FEWEST_ERRORS:
-        return f"{errors} errors, fewer than {FEWEST_ERRORS}"
-    return f"{right} right answers, fewer than {FEWEST_ERRORS}" if right < FEWEST_ERRORS else None
+        return f"{errors} errors, under {FEWEST_ERRORS}"
+    return f"{right} right, under {FEWEST_ERRORS}" if right < FEWEST_ERRORS else None
 
 
 def _apart(unlike: Values, twin: Values) -> Values:
     both = np.isfinite(unlike) & np.isfinite(twin)
-    return ratio(np.where(both, unlike, 0.0), np.where(both, twin + EPSILON, 0.0))
+    found = ratio(np.where(both, unlike, 0.0), np.where(both, twin + EPSILON, 0.0))
+    return np.where(np.isfinite(unlike) & ~np.isfinite(twin), -np.inf, found)
 
 
-def _finite(values: Values) -> Values:
-    return np.where(np.isfinite(values), values, np.nan)
+def _less(unlike: Values, twin: Values) -> Values:
+    known = np.isfinite(unlike)
+    return np.where(known, np.where(known, unlike, 0.0) - twin, np.nan)

@@ -19,7 +19,7 @@ SHOWN = 5
 
 def evidence_tables(found: TwinStudy) -> list[Table]:
     """Error detection, contradictions, who names the truth, stability, hubness and the hubs themselves."""
-    made = [_detection(found), _alarms(found), _namings(found)]
+    made = [_detection(found), _risk(found), _alarms(found), _namings(found)]
     if found.stability is not None:
         made.append(_stability(found, found.stability))
     hubs = _hubs(found)
@@ -27,42 +27,74 @@ def evidence_tables(found: TwinStudy) -> list[Table]:
 
 
 def _detection(found: TwinStudy) -> Table:
-    rows: list[Mapping[str, Cell]] = []
-    for one in found.detections:
-        rows.append(
-            {
-                "score": one.score.title, "source": one.score.source, "errors": one.errors, **one.figures,
-                "auroc_gain": one.against.get("auroc"), "augrc_gain": one.against.get("augrc"),
-            }
-        )  # fmt: skip
+    rows: list[Mapping[str, Cell]] = [
+        {
+            "score": one.score.title, "source": one.score.source, "errors": one.errors, "n": one.n,
+            "auroc": one.figures["auroc"], "auroc_gain": one.against.get("auroc"), "fpr95": one.figures["fpr95"],
+        }
+        for one in found.detections
+    ]  # fmt: skip
     notes = [
         (
             "The differences are paired: the same images, the same bootstrap draws. An interval on both sides of 0 "
             "means that these images do not tell the two apart."
         ),
-        "Max-softmax and its relatives are ranked by the logits in double precision, so that answers stored as exactly "
-        "100 % do not tie."
-        if found.head
-        else "The network has no linear head, so its scores rest on probabilities as stored; answers of exactly 100 % "
-        "tie, which may hold max-softmax down.",
+        _of_softmax(found),
     ]
+    trust, by_label = (one.score.values for one in found.detections[:2])
+    if np.array_equal(trust, by_label, equal_nan=True):
+        notes.append("The network answers with the label on every case that counts, so both trust scores are the same.")
     return Table(
         "detection",
         "Which score finds the wrong answers?",
         "A good score is low where the network is wrong. The network's own scores stand below those of the neighbours; "
         "they cost nothing, so a score of the neighbours has to beat them to be worth its search.",
         [
-            Column("score", "score"), Column("source", "from"),
+            Column("score", "score"),
             Column("errors", "errors", "count", "wrong answers among the images that have this score"),
-            Column("auroc", "AUROC", "number", "chance that a wrong answer scores below a right one; 0.5 is blind"),
-            Column("auroc_gain", "against softmax", "number", "AUROC minus that of max-softmax; above 0 is better"),
-            Column("augrc", "AUGRC", "number", "mean share of errors let through when the surest are kept; low"),
-            Column("augrc_gain", "against softmax", "number", "AUGRC minus that of max-softmax; below 0 is better"),
-            Column("aurc", "AURC", "number", "mean error rate among the surest answers; low"),
+            Column("auroc", "AUROC", "share", "chance that a wrong answer scores below a right one; 50 % is blind"),
+            Column("auroc_gain", "against softmax", "points",
+                   "AUROC minus that of max-softmax, in percentage points; above 0 is better"),
             Column("fpr95", "FPR@95", "share", "wrong answers still trusted where 95 % of the right ones are; low"),
         ],
         rows,
         notes,
+    )  # fmt: skip
+
+
+def _of_softmax(found: TwinStudy) -> str:
+    if found.head:
+        return (
+            "Max-softmax and its relatives are ranked by the logits in double precision, so that answers stored as "
+            "exactly 100 % do not tie."
+        )
+    return (
+        "The network has no linear head, so its scores rest on probabilities as stored; answers of exactly 100 % tie, "
+        "which may hold max-softmax down."
+    )
+
+
+def _risk(found: TwinStudy) -> Table:
+    rows: list[Mapping[str, Cell]] = [
+        {
+            "score": one.score.title, "source": one.score.source, "errors": one.errors, "n": one.n,
+            "augrc": one.figures["augrc"], "augrc_gain": one.against.get("augrc"), "aurc": one.figures["aurc"],
+        }
+        for one in found.detections
+    ]  # fmt: skip
+    return Table(
+        "risk",
+        "What gets through when only the surest answers are kept?",
+        "Unlike AUROC these also count how often the network is right, and they may be read with few errors. Both are "
+        "low where the score is good.",
+        [
+            Column("score", "score"),
+            Column("augrc", "AUGRC", "share", "errors let through per image, on average over how many are kept"),
+            Column("augrc_gain", "against softmax", "points",
+                   "AUGRC minus that of max-softmax, in percentage points; below 0 is better"),
+            Column("aurc", "AURC", "share", "error rate among the answers kept, on average over how many are kept"),
+        ],
+        rows,
     )  # fmt: skip
 
 
@@ -202,4 +234,5 @@ def _hubs(found: TwinStudy) -> Table:
             Column("times", "times expected", "number", "how many times as often as a case is shown on average"),
         ],
         rows,
+        detail=True,
     )  # fmt: skip

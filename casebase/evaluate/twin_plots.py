@@ -105,9 +105,7 @@ def _risk(found: TwinStudy) -> Plot:
 
     said = ", ".join(f"{one.score.title} {(one.figures['augrc'].value or 0.0):.4f}" for one in curves)
     alt = f"Error rate among the most trusted answers, by the share answered. AUGRC, low is good: {said}."
-    return drawing.plot(
-        "detection", "Error rate among the answers that a score trusts most", alt, draw, size=(7.0, 4.4)
-    )
+    return drawing.plot("risk", "Error rate among the answers that a score trusts most", alt, draw, size=(7.0, 4.4))
 
 
 def _hubs(found: TwinStudy) -> Plot:

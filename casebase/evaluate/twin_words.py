@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from casebase.evaluate.contradiction import Alarm
 from casebase.evaluate.error_detection import FEW_ERRORS, FEWEST_ERRORS, SOFTMAX, Detection
 from casebase.evaluate.fidelity_tables import ALL, ERRORS, fidelity_cells, overs, sampled_votes
@@ -25,7 +27,7 @@ _ORDER = {Level.ALARM: 0, Level.CAUTION: 1, Level.PLAIN: 2, Level.CALM: 3}
 def statements(found: TwinStudy) -> list[Statement]:
     """Every finding in one sentence or two, alarms before cautions before the rest."""
     said = [
-        *found.part.statements(), *_few(found), *_fidelity(found), *_controls(found), *_tilt(found),
+        *found.part.statements(), *_few(found), *_strange(found), *_fidelity(found), *_controls(found), *_tilt(found),
         *_softmax(found), *_contradictions(found), *_truth(found), *_hubs(found), *_missing(found),
     ]  # fmt: skip
     if found.stability is not None:
@@ -38,9 +40,9 @@ def told(measured: Measured) -> str:
     return shown(measured, "share")
 
 
-def number(measured: Measured) -> str:
-    """Any other figure with its interval, as the tables show it."""
-    return shown(measured, "number")
+def points(measured: Measured) -> str:
+    """A difference of shares in percentage points, with its interval: ``−10.5 (−17.7 to −3.4)``."""
+    return shown(measured, "points")
 
 
 def _few(found: TwinStudy) -> Iterator[Statement]:
@@ -70,6 +72,17 @@ def _few(found: TwinStudy) -> Iterator[Statement]:
             f"{found.copies} of {n} images have an exact copy among the cases. The copies never answer here, but the "
             "network may have learnt these images by heart.", Level.CAUTION,
         )  # fmt: skip
+
+
+def _strange(found: TwinStudy) -> Iterator[Statement]:
+    """Where the network answers with classes that no case is labelled with, labels cannot vote for its answer."""
+    strange = ~np.isin(found.queries.predicted, found.sides.cases.labels)
+    if strange.any():
+        yield Statement(
+            f"On {percent(float(strange.mean()))} of the images the network answers with a class that is no case's "
+            'label, so no vote of labels can agree with it: read the column "by prediction".',
+            Level.CAUTION,
+        )
 
 
 def _fidelity(found: TwinStudy) -> Iterator[Statement]:
@@ -135,8 +148,8 @@ def _tilt(found: TwinStudy) -> Iterator[Statement]:
     gap = own.value - rival.value
     yield Statement(
         f"In {space.space} the neighbours of errors vote like the network in {told(own)}, and in {told(rival)} with "
-        f"the second class's weights (without weights: {told(plain)}). The difference of {percent(abs(gap))} is what "
-        "the choice of weights decides, not the image.",
+        f"the second class's weights (without weights: {told(plain)}). The difference of {100 * gap:.1f} points is "
+        "what the choice of weights decides, not the image.",
         Level.CAUTION if gap > 0.1 else Level.PLAIN,
     )
 
@@ -150,24 +163,30 @@ def _softmax(found: TwinStudy) -> Iterator[Statement]:
     by_key = {one.score.key: one for one in found.detections}
     trust, softmax = by_key["trust"], by_key[SOFTMAX]
     gain, of_trust, of_softmax = trust.against.get("auroc"), trust.figures["auroc"], softmax.figures["auroc"]
+    alone = int((~np.isfinite(found.evidence.twin)).sum())
+    if alone:
+        yield Statement(
+            f"{alone} images have no twin, since no case is predicted as they are; they count as trusted least.",
+            Level.CAUTION,
+        )
     if trust.n < len(found.queries):
         absent = len(found.queries) - trust.n
-        yield Statement(f"{absent} images have no trust score, since a twin or a rival is missing.", Level.CAUTION)
+        yield Statement(f"{absent} images have no trust score, since the base has no rival for them.", Level.CAUTION)
     if gain is None or gain.value is None or gain.low is None or gain.high is None:
         return
-    figures = f"AUROC {number(of_trust)} against {number(of_softmax)}"
-    difference = f"difference {gain.value:+.3f}, {gain.low:+.3f} to {gain.high:+.3f}"
+    figures = f"AUROC {told(of_trust)} against {told(of_softmax)}"
+    difference = f"a difference of {points(gain)} points"
     if gain.high < 0:
-        text = f"The trust score finds errors worse than max-softmax does: {figures} ({difference})."
+        text = f"The trust score finds errors worse than max-softmax does: {figures}, {difference}."
         yield Statement(f"{text} Use softmax to rank answers, and the neighbours to look at them.", Level.CAUTION)
     elif gain.low > 0:
         yield Statement(
-            f"The trust score finds errors better than max-softmax on these images: {figures} ({difference}). Softmax "
+            f"The trust score finds errors better than max-softmax on these images: {figures}, {difference}. Softmax "
             "usually wins where nothing is scarce or shifted, so measure again on new data.",
         )
     else:
         yield Statement(
-            f"The trust score does not beat max-softmax at finding errors here: {figures} ({difference}).",
+            f"The trust score does not beat max-softmax at finding errors here: {figures}, {difference}.",
             Level.CAUTION,
         )
     yield from _agreement(by_key["agreement"], softmax)
@@ -177,8 +196,8 @@ def _agreement(agreement: Detection, softmax: Detection) -> Iterator[Statement]:
     gain = agreement.against.get("auroc")
     if gain is not None and gain.high is not None and gain.high < 0:
         yield Statement(
-            f"How many of the neighbours agree is a poor confidence: AUROC {number(agreement.figures['auroc'])}, "
-            f"max-softmax {number(softmax.figures['auroc'])}.",
+            f"How many of the neighbours agree is a poor confidence: AUROC {told(agreement.figures['auroc'])}, "
+            f"max-softmax {told(softmax.figures['auroc'])}.",
         )
 
 
@@ -236,9 +255,9 @@ def _stability(held: Stability) -> Iterator[Statement]:
     worst = min(changed, key=lambda turn: float(turn.nearest.mean()))
     kept = float(worst.nearest.mean())
     yield Statement(
-        f"Of {len(changed)} harmless changes of the picture, {worst.change.title} moves the neighbours most: "
-        f"{percent(kept)} of the nearest stay, and the network changes its answer in "
-        f"{percent(float(worst.answer_changed.mean()))}.",
+        f"Of {len(changed)} harmless changes of the picture this one moves the neighbours most: {worst.change.title}. "
+        f"{percent(kept)} of the nearest stay, and the network changes its answer on "
+        f"{percent(float(worst.answer_changed.mean()))} of {len(held.rows)} images.",
         Level.CAUTION if kept < STEADY else Level.CALM,
     )
 

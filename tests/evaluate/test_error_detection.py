@@ -57,7 +57,15 @@ def test_the_trust_score_is_the_one_a_report_shows() -> None:
 def test_without_a_rival_or_a_twin_there_is_no_trust_score() -> None:
     asked = images(np.eye(2), [0, 1], prefix="q")
     one_class = Evidence.gather(Sides(images(np.eye(2), [0, 0], classes=2), asked), 2)
-    assert np.isnan(one_class.trust).all()
+    assert np.isnan(one_class.trust[0])  # no rival: the base has one class
+    assert one_class.trust[1] == -np.inf  # no twin: least trusted
+    margin = next(
+        one.values
+        for one in of_twins(Sides(images(np.eye(2), [0, 0], classes=2), asked), one_class, None)
+        if one.key == "margin"
+    )
+    assert np.isnan(margin[0])
+    assert margin[1] == -np.inf
     assert one_class.unlike_case.tolist() == [-1, 1]
 
 
@@ -111,7 +119,7 @@ def test_an_auroc_is_refused_under_thirty_errors_and_given_from_thirty_on() -> N
     few, enough = _detected(400, FEWEST_ERRORS - 1), _detected(400, FEWEST_ERRORS)
     for name in ("auroc", "fpr95"):
         assert few["trust"].figures[name].value is None
-        assert few["trust"].figures[name].reason == "29 errors, fewer than 30"
+        assert few["trust"].figures[name].reason == "29 errors, under 30"
         assert enough["trust"].figures[name].value is not None
     assert few["trust"].against["auroc"].value is None
     for name in ("aurc", "augrc"):
@@ -121,7 +129,7 @@ def test_an_auroc_is_refused_under_thirty_errors_and_given_from_thirty_on() -> N
 
 
 def test_too_few_right_answers_are_refused_as_well() -> None:
-    assert _detected(100, 80)["trust"].figures["auroc"].reason == "20 right answers, fewer than 30"
+    assert _detected(100, 80)["trust"].figures["auroc"].reason == "20 right, under 30"
 
 
 def test_figures_and_paired_differences_are_those_of_the_sample() -> None:
@@ -159,7 +167,24 @@ def test_images_without_a_score_are_left_out_and_counted() -> None:
     assert (found[0].n, found[0].errors) == (390, 90)
     assert (found[1].n, found[1].errors) == (400, 100)
     none = detect([Score("trust", "", "twins", np.full(400, np.nan)), scores[2]], wrong, Draws.of([None] * 400, 0))
-    assert none[0].figures["auroc"].reason == "no image has this score"
+    assert none[0].figures["auroc"].reason == "no image has it"
+
+
+def test_a_score_that_few_images_have_is_not_compared_with_others() -> None:
+    scores, wrong = _scores(400, 100)
+    values = scores[0].values.copy()
+    values[::5] = np.nan
+    found = detect([Score("trust", "", "twins", values), scores[2]], wrong, Draws.of([None] * 400, 0))[0]
+    assert {figure.reason for figure in found.figures.values()} == {"only 320 of 400 images have it"}
+    assert found.against == {}
+
+
+def test_what_has_no_twin_ranks_last() -> None:
+    wrong = np.arange(100) < 40
+    values = np.where(wrong, -np.inf, np.arange(100.0))
+    both = [Score("trust", "", "twins", values), Score("softmax", "", "network", np.arange(100.0))]
+    found = detect(both, wrong, Draws.of([None] * 100, 0))[0]
+    assert (found.n, found.figures["auroc"].value) == (100, 1.0)
 
 
 def test_groups_widen_the_interval() -> None:

@@ -110,7 +110,7 @@ def test_few_errors_are_said_and_no_auroc_is_given_under_thirty(wrong: float, to
     assert told in said(found)
     assert ("anecdotes" in said(found)) == (0 < errors < 30)
     auroc = cell(found, "detection", "auroc", score="trust score")
-    augrc = cell(found, "detection", "augrc", score="trust score")
+    augrc = cell(found, "risk", "augrc", score="trust score")
     assert (auroc.value is None) == (errors < 30 or errors > 120)
     assert augrc.value is not None
     if wrong == 0.0:
@@ -129,6 +129,7 @@ def test_every_row_can_be_written_and_every_figure_has_its_n(figures: None) -> N
         "fidelity",
         "nearness",
         "detection",
+        "risk",
         "alarms",
         "naming",
         "hubness",
@@ -187,7 +188,7 @@ def test_one_class_leaves_no_rival_and_no_trust_score() -> None:
     )
     found = measure(store, choose(store.parts()), QUICK, networks())
     trust = cell(found, "detection", "auroc", score="trust score")
-    assert trust.reason == "no image has this score"
+    assert trust.reason == "no image has it"
     assert "no trust score" in said(found)
     assert cell(found, "fidelity", "fidelity", space="avgpool", over="all images").n == 20
 

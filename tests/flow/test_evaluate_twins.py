@@ -65,7 +65,7 @@ def test_the_whole_measurement_by_the_real_command(tmp_path: Path, split_base: P
     assert again["answer"] == 0.0
     trust = next(row for row in by_table["detection"] if row["score"] == "trust score")
     assert trust["auroc"] is None
-    assert "fewer than 30" in str(trust["auroc_reason"])
+    assert "under 30" in str(trust["auroc_reason"])
     folder = tmp_path / "seen"
     assert (folder / "index.html").is_file()
     assert json.loads((folder / "evaluation.json").read_text())["kind"] == "twins"
