@@ -18,7 +18,7 @@ from casebase.errors import StorageFailed, UsageError
 from casebase.evaluations import Cell, Column, Evaluation, Measured, Plot, Table, flat, told
 from casebase.explain.pages import environment, framed, inert, own, policy, trusted, unbroken
 from casebase.explain.render_json import dumps
-from casebase.reading import percent
+from casebase.reading import percent, printable
 
 SCHEMA = "casebase.evaluation/1"
 PAGE, DATA, ROWS = "index.html", "evaluation.json", "per_query.csv"
@@ -52,7 +52,7 @@ class EvaluationPages:
         beside = {plot.key for plot in evaluation.plots} & {table.key for table in evaluation.tables}
         words = {"told": told, "is_figure": _is_figure, "whole": _whole, "between": _between, "rest_of": rest_of}
         return (
-            environment()
+            environment(_shown)
             .get_template("evaluation.html.j2", globals=words)
             .render(
                 evaluation=evaluation,
