@@ -31,7 +31,7 @@ def _confusion(found: Found) -> Plot:
     cut = len(rows) < len(names)
     matrix, names = whole[np.ix_(rows, rows)], [names[row] for row in rows]
     totals = whole.sum(axis=1)[rows]
-    side = max(4.0, 1.6 + 0.62 * len(rows))
+    side = max(4.0, 1.6 + 0.5 * len(rows))
 
     def draw(axes: Axes) -> None:
         for row in range(len(rows)):
