@@ -61,6 +61,12 @@ def train(
     schedule: Annotated[str, typer.Option(help="constant, cosine or onecycle.", rich_help_panel=RECIPE)] = "onecycle",
     weight_decay: Annotated[float, typer.Option(help="Weight decay.", rich_help_panel=RECIPE)] = 1e-2,
     label_smoothing: Annotated[float, typer.Option(help="Share of the label spread.", rich_help_panel=RECIPE)] = 0.0,
+    batch_norm: Annotated[
+        str,
+        typer.Option(
+            help="frozen; trained; restored: un-folded first; auto: frozen if folded.", rich_help_panel=RECIPE
+        ),
+    ] = "auto",
     class_weights: Annotated[
         str, typer.Option(help="none; balanced: every class counts the same.", rich_help_panel=RECIPE)
     ] = "none",
@@ -110,7 +116,7 @@ def train(
     recipe = api.Recipe(
         epochs=epochs, lr=lr, batch_size=batch_size, optimiser=optimiser, weight_decay=weight_decay, schedule=schedule,
         class_weights=class_weights, label_smoothing=label_smoothing, flip=flip, shift=shift,
-        freeze_backbone=freeze_backbone, patience=patience, keep=keep,
+        freeze_backbone=freeze_backbone, patience=patience, keep=keep, batch_norm=batch_norm,
     )  # fmt: skip
     wanted = api.TrainOptions(
         out=out, model=model, arch=arch, weights=weights, pretrained=pretrained, image_size=image_size,

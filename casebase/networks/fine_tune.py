@@ -120,6 +120,8 @@ def fine_tune(
         )  # fmt: skip
         run = _Run(loop, images, chosen, eyes)
         with _memory_told():
+            if chosen.batch_norm == "restored" and begun.folded and eyes.state is None:
+                loop.unfold(images.train)
             run.go()
             scores = {name: loop.measure(part, exactly=True) for name, part in images.parts().items()}
     module.requires_grad_().eval()

@@ -17,6 +17,7 @@ SCHEDULES = ("constant", "cosine", "onecycle")
 PRECISIONS = ("auto", "fp32", "bf16")
 CLASS_WEIGHTS = ("none", "balanced")
 KEEP = ("best", "last")
+BATCH_NORM = ("auto", "frozen", "trained", "restored")
 _FIRST, _LAST = 25.0, 1e4  # onecycle begins at lr / 25 and ends at a ten-thousandth of that
 
 
@@ -30,8 +31,9 @@ class Recipe:
     where the rate has stopped rising; ``keep`` says whether the epoch with the lowest validation loss is kept or the
     last one. ``shift`` is the largest move in pixels,
     filled by reflection; ``flip`` mirrors half the images. ``precision`` ``auto`` is bf16 where the machine is fast in
-    it. ``freeze_batch_norm`` None means: where all of them are folded away (mean 0, variance 1 in a trained network),
-    since statistics anew would make such weights useless.
+    it. ``batch_norm`` ``frozen`` keeps their statistics, ``trained`` renews them batch by batch; ``auto`` is ``frozen``
+    where all are folded away (mean 0, variance 1 in a trained network), since statistics anew would make such weights
+    useless, else ``trained``; ``restored`` first estimates what was folded away, which changes no answer, then trains.
 
     The defaults are casebase's own; where they differ from the founding study's, ``docs/study.md`` has the figures.
     """
@@ -49,7 +51,7 @@ class Recipe:
     flip: bool = True
     shift: int = 0
     freeze_backbone: bool = False
-    freeze_batch_norm: bool | None = None
+    batch_norm: str = "auto"
     patience: int = 3
     keep: str = "best"
     precision: str = "auto"
@@ -62,6 +64,7 @@ class Recipe:
             ("--precision", self.precision, PRECISIONS),
             ("--class-weights", self.class_weights, CLASS_WEIGHTS),
             ("--keep", self.keep, KEEP),
+            ("--batch-norm", self.batch_norm, BATCH_NORM),
         ):
             if value not in known:
                 raise UsageError(f"{name} must be {', '.join(known[:-1])} or {known[-1]}, not {value!r}")

@@ -69,7 +69,7 @@ class Loop:
         self._rng = clock.generator(recipe.seed)
         half = recipe.precision == "bf16" or (recipe.precision == "auto" and fast_bf16(device))
         self.precision = "bf16" if half else "fp32"
-        self.frozen_norms = folded if recipe.freeze_batch_norm is None else recipe.freeze_batch_norm
+        self.frozen_norms = recipe.batch_norm == "frozen" or (recipe.batch_norm == "auto" and folded)
         self._mean = torch.tensor(chain.mean, device=self._device).mul(255.0).view(1, 3, 1, 1)
         self._std = torch.tensor(chain.std, device=self._device).mul(255.0).view(1, 3, 1, 1)
         self.class_weights = balanced(counts) if recipe.class_weights == "balanced" else None
@@ -126,6 +126,39 @@ class Loop:
             weight += len(rows) if self._weight is None else float(self._weight[target].sum())
             right += int((scores.argmax(1) == target).sum())
         return Score(total / weight, right, len(labels))
+
+    def unfold(self, train: Labelled) -> None:
+        """Give folded batch norms the statistics of the training images, and take them off again by scale and shift.
+
+        A norm with mean 0 and variance 1 gives y = w x / sqrt(1 + eps) + b. With mean m and variance v of its inputs
+        the same y comes from w' = w sqrt((v + eps) / (1 + eps)) and b' = b + w m / sqrt(1 + eps): no answer changes,
+        and the network can be trained as if it had never been folded.
+        """
+        norms = [p for p in self._module.modules() if isinstance(p, nn.modules.batchnorm._BatchNorm)]
+        sums: dict[nn.Module, Tensor] = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
+
+        def seen(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            x = inputs[0].detach().transpose(0, 1).flatten(1).double().cpu()  # (channels, values)
+            sums[norm] += torch.stack([torch.full((len(x),), float(x.shape[1])), x.sum(1), (x * x).sum(1)])
+
+        hooks = [norm.register_forward_pre_hook(seen) for norm in norms]
+        try:
+            self.measure(train, exactly=True)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        with torch.no_grad():
+            for norm in norms:
+                count, total, squares = sums[norm]
+                if norm.running_mean is None or norm.running_var is None or not norm.affine or not bool(count.all()):
+                    continue
+                mean = total / count
+                variance = (squares / count - mean * mean).clamp(min=0.0)
+                slope = norm.weight.double().cpu() / math.sqrt(1.0 + norm.eps)
+                norm.running_mean.copy_(mean)
+                norm.running_var.copy_(variance)
+                norm.bias.add_((slope * mean).to(norm.bias))
+                norm.weight.copy_(slope * (variance + norm.eps).sqrt())
 
     def state(self) -> dict[str, Any]:
         """Everything the next epoch depends on, as tensors, numbers and text."""

@@ -83,6 +83,7 @@ def train(
 
     source, out = open_source(data), options.out
     model_folder.check_place(out)
+    _outside(source, out)
     device = devices.choose(settings.device)
     start, recipe = _start(options, settings), _set(options.recipe, settings)
     chain = _chain(start, options)
@@ -125,6 +126,14 @@ def train(
             f"{printable(str(out))}; {_advice(recipe)}"
         )
     return finished(out, start.spec, facts, refused, resumed_after=after)
+
+
+def _outside(source: Source, out: Path) -> None:
+    """A model folder among class folders would be a class of its own the next time."""
+    if source.manifest is None and Path(os.path.realpath(out)).is_relative_to(os.path.realpath(source.root)):
+        raise UsageError(
+            f"--out {printable(str(out))} lies among the images, where it would be read as a class; put it elsewhere"
+        )
 
 
 def _start(options: TrainOptions, settings: Settings) -> Loaded:

@@ -362,6 +362,11 @@ def test_something_else_at_out_is_left_alone(call: Call, pets: Path, tmp_path: P
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["dear.jpg", "photos"]
 
 
+def test_a_model_folder_among_the_class_folders_is_refused(call: Call, own: Path) -> None:
+    assert "would be read as a class" in call("train", own, *QUICK, "--out", own / "model").expect(2).sentence
+    assert sorted(p.name for p in own.iterdir()) == ["cat", "dog"]
+
+
 def test_a_model_that_train_did_not_make_is_left_alone(call: Call, pets: Path, model: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(model, tmp_path / "m"))
     before = weights(copy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -202,6 +203,24 @@ def test_folded_batch_norms_are_kept_still() -> None:
     norms = [m for m in tuned.network.module.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert all(bool((m.running_var == 1).all()) for m in norms)
     assert not tune(replace(QUICK, epochs=1)).frozen_batch_norm
+
+
+def test_restoring_folded_batch_norms_changes_no_answer_and_lets_them_train() -> None:
+    made = begun(untrained=False)
+    with torch.no_grad():
+        for value in made.loaded.module.parameters():  # scales and shifts that are not 1 and 0
+            if value.ndim == 1:
+                value.add_(torch.linspace(-0.3, 0.4, len(value)))
+    images, module = stripes(48, 0), made.loaded.module
+    before = ExplainedNetwork(replace(made.loaded, module=copy.deepcopy(module))).read(np.asarray(images.views))
+    loop = Loop(module, made.linear, made.loaded.preprocess, QUICK, "cpu", folded=True, counts=[24, 24])
+    loop.unfold(images)
+    after = ExplainedNetwork(replace(made.loaded, module=copy.deepcopy(module))).read(np.asarray(images.views))
+    np.testing.assert_allclose(after.probabilities, before.probabilities, atol=2e-5)
+    norms = [m for m in module.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert all(bool((m.running_var != 1).any()) for m in norms)
+    tuned = fine_tune(begun(untrained=False), Images(images), replace(QUICK, epochs=1, batch_norm="restored"))
+    assert not tuned.frozen_batch_norm
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "adamw", "sgd"])

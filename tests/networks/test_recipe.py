@@ -38,6 +38,7 @@ def test_a_constant_rate_is_constant_and_one_step_is_enough() -> None:
         ({"optimiser": "lion"}, "--optimiser must be adam, adamw or sgd, not 'lion'"),
         ({"schedule": "steps"}, "--schedule must be"),
         ({"keep": "first"}, "--keep must be"),
+        ({"batch_norm": "off"}, "--batch-norm must be"),
         ({"class_weights": "yes"}, "--class-weights must be"),
         ({"precision": "fp8"}, "--precision must be"),
         ({"epochs": 0}, "--epochs must be at least 1, not 0"),
