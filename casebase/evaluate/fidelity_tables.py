@@ -12,7 +12,7 @@ from casebase.evaluate.random_control import Controls
 from casebase.evaluate.resampling import Draws
 from casebase.evaluate.twin_fidelity import Fidelity, Votes
 from casebase.evaluate.twin_study import TwinStudy
-from casebase.evaluations import Cell, Column, Measured, Table
+from casebase.evaluations import Cell, Column, Measured, Table, told
 from casebase.spaces import NETWORK_SPACE
 
 Rows = NDArray[np.bool_]
@@ -65,10 +65,7 @@ def _fidelity(found: TwinStudy) -> Table:
         *(f"{name} was left out: {why}." for name, why in found.left_out.items()),
     ]
     if found.controls is not None:
-        notes.append(
-            f"The random network looked at {found.controls.cases} cases only; the table of controls shows the trained "
-            "one on the same images."
-        )
+        notes.append(_on_the_sample(found, found.controls))
     return Table(
         "fidelity",
         f"Do the {found.k} nearest vote as the network answers?",
@@ -89,6 +86,16 @@ def _fidelity(found: TwinStudy) -> Table:
         rows,
         notes,
     )  # fmt: skip
+
+
+def _on_the_sample(found: TwinStudy, held: Controls) -> str:
+    """What the random network's column must be compared with."""
+    trained = held.of("trained")
+    same = f"The random network looked at {held.cases} of {len(found.sides.cases)} cases for {len(held.rows)} images"
+    if trained is None:
+        return f"{same}."
+    figures = [told(sampled_votes(found, held, trained.votes, over)["hard"], "share") for over in (ALL, ERRORS)]
+    return f"{same}; on the same ones the explained network has {figures[0]} over all and {figures[1]} over errors."
 
 
 def _nearness(found: TwinStudy) -> Table:

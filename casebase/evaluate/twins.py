@@ -15,6 +15,7 @@ from casebase.evaluate.twin_fidelity import SHUFFLES
 from casebase.evaluate.twin_options import TwinOptions
 from casebase.evaluate.twin_plots import plots
 from casebase.evaluate.twin_study import TwinNetworks, TwinRun, TwinStudy, silent, study
+from casebase.evaluate.twin_summary import summary
 from casebase.evaluate.twin_words import statements
 from casebase.evaluations import Evaluation
 from casebase.parts import Part
@@ -36,7 +37,7 @@ def measure(
         kind="twins",
         title=title(found),
         statements=statements(found),
-        tables=[*fidelity_tables(found), *evidence_tables(found)],
+        tables=[summary(found), *fidelity_tables(found), *evidence_tables(found)],
         plots=plots(found),
         settings=settings(found),
         per_query=per_query(found),
