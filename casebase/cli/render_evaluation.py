@@ -19,8 +19,8 @@ WIDEST, NARROWEST = 100, 40
 ROWS = 12
 """Rows of a table on the screen; the page and the files have more."""
 GAP = 2
-FOLDED = 12
-"""The narrowest column of words."""
+FOLDED, READING, HEAD = 20, 26, 10
+"""Columns of words are folded to no less, readings to no less, heads of figures to no more."""
 _SIGNS = {Level.ALARM: "✕ ", Level.CAUTION: "! ", Level.PLAIN: "  ", Level.CALM: "  "}
 _STYLES = {Level.ALARM: "bold red", Level.CAUTION: "bold", Level.PLAIN: "", Level.CALM: "bold"}
 _ASCII = str.maketrans({"✕": "x", "…": "~", "–": "-", "−": "-", "·": "-", "→": ">"})
@@ -86,7 +86,11 @@ class _Screen:
             return
         most = min(ROWS, len(table.rows) if table.shown is None else table.shown)
         rows = list(table.rows)[:most]
-        columns, widths, stacked = self._fitting(table.columns, rows)
+        fitting = self._fitting(table.columns, rows)
+        if fitting is None:
+            self.line(f"Too wide for this screen; it is on the page and in tables/{table.key}.csv", indent=2)
+            return
+        columns, widths, stacked = fitting
         grid = Grid(box=None, padding=(0, GAP, 0, 0), header_style="dim", pad_edge=False)
         for column, width in zip(columns, widths, strict=True):
             justify: JustifyMethod = "left" if column.kind == "text" else "right"
@@ -100,31 +104,37 @@ class _Screen:
 
     def _fitting(
         self, columns: Sequence[Column], rows: Sequence[Mapping[str, Cell]]
-    ) -> tuple[list[Column], list[int], bool]:
+    ) -> tuple[list[Column], list[int], bool] | None:
         """The columns that fit, their widths, and whether intervals must stand below their figures.
 
-        Readings, which the page has too, give way first, then words are folded; figures stay whole.
+        Words are folded, then readings, which the page has too, are left out; figures stay whole, or nothing is shown.
         """
         for chosen, stacked in _attempts(list(columns)):
             widths = [_wide(column, rows, stacked=stacked) for column in chosen]
             room = self.width - GAP * (len(chosen) - 1)
-            words = [place for place, column in enumerate(chosen) if column.kind == "text"]
-            while sum(widths) > room and words:
-                widest = max(words, key=lambda place: widths[place])
-                if widths[widest] <= FOLDED:
-                    break
+            spare = [wide - _narrowest(column, wide) for column, wide in zip(chosen, widths, strict=True)]
+            while sum(widths) > room and any(spare):
+                widest = max((place for place in range(len(chosen)) if spare[place]), key=lambda place: widths[place])
                 widths[widest] -= 1
+                spare[widest] -= 1
             if sum(widths) <= room:
-                break
-        return chosen, widths, stacked
+                return chosen, widths, stacked
+        return None
+
+
+def _narrowest(column: Column, wide: int) -> int:
+    if column.kind != "text":
+        return wide
+    return min(wide, READING if column.key == "reading" else FOLDED)
 
 
 def _wide(column: Column, rows: Sequence[Mapping[str, Cell]], *, stacked: bool) -> int:
     cells = (_cell(row.get(column.key), column.kind, stacked=stacked) for row in rows)
     widest = max((cell_len(part) for cell in cells for part in cell.split("\n")), default=0)
-    head = max(map(cell_len, column.title.split()), default=1)
+    longest = max(map(cell_len, column.title.split()), default=1)
+    head = longest if column.kind == "text" else min(longest, HEAD)
     two_lines = (cell_len(column.title) + 1) // 2 + 1
-    return max(widest, head, min(two_lines, cell_len(column.title)))
+    return max(widest, head, min(two_lines, cell_len(column.title), HEAD))
 
 
 def _attempts(columns: list[Column]) -> Iterator[tuple[list[Column], bool]]:

@@ -166,7 +166,8 @@ def _figures(found: Found) -> Iterator[Statement]:
     elsewhere = [one for one in found.classes if not one.labelled]
     if elsewhere:
         answers = sum(one.called for one in elsewhere)
-        text = f"{answers} answers name classes that have no image here ({len(elsewhere)} of them)."
+        named = "1 answer names a class" if answers == 1 else f"{answers} answers name classes"
+        text = f"{named} without an image here" + (f" ({len(elsewhere)} of them)." if len(elsewhere) > 1 else ".")
         yield Statement(text, Level.PLAIN)
     judged = [one for one in found.classes if one.labelled >= FEW_OF_A_CLASS and _certain(one.recall)]
     if len(judged) > 1:

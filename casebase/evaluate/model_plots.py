@@ -16,6 +16,8 @@ from casebase.reuse import wilson
 
 MOST = 10
 """Classes of a confusion matrix that can still be read on a phone."""
+ROOMY = 6
+"""Up to this many classes a cell has room for its share of the label too."""
 COLUMNS = 20
 """Bars of the confidence histogram over [0, 1]."""
 
@@ -31,13 +33,13 @@ def _confusion(found: Found) -> Plot:
     cut = len(rows) < len(names)
     matrix, names = whole[np.ix_(rows, rows)], [names[row] for row in rows]
     totals = whole.sum(axis=1)[rows]
-    side = max(4.0, 1.6 + 0.62 * len(rows))
+    side = max(4.0, 1.6 + 0.5 * len(rows))
 
     def draw(axes: Axes) -> None:
         for row in range(len(rows)):
             for column in range(len(rows)):
                 part = matrix[row, column] / totals[row] if totals[row] else 0.0
-                _cell(axes, row, column, int(matrix[row, column]), part, roomy=len(rows) <= 6)
+                _cell(axes, row, column, int(matrix[row, column]), part, roomy=roomy)
         axes.set_xlim(0, len(rows))
         axes.set_ylim(len(rows), 0)
         axes.set_aspect("equal")
@@ -56,7 +58,8 @@ def _confusion(found: Found) -> Plot:
 
     right = int(np.trace(whole))
     alt = f"Confusion matrix of {len(names)} classes. Of {whole.sum()} images, {right} lie on the diagonal."
-    title = "Confusion matrix: images, and their share of the label"
+    roomy = len(rows) <= ROOMY
+    title = "Confusion matrix in images" + (", with their share of the label" if roomy else "")
     if cut:
         title = f"Confusion matrix of the {len(rows)} classes with most mistakes, of {whole.shape[0]}"
         alt += f" Only the {len(rows)} classes with most mistakes of {whole.shape[0]} are drawn."

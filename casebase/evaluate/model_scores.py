@@ -87,7 +87,7 @@ def find(base: CaseBase, outcomes: Outcomes, seed: int) -> Found:
     usual_right = truth == usual
     in_top = scores.ranks(outcomes.probabilities, truth) < TOP
     usual_in_top = np.isin(truth, np.argsort(-labelled, kind="stable")[:TOP])
-    many = iter(bootstrap_all(_statistics(outcomes, usual_right), n, groups=groups, seed=seed, draws=resamples_of(n)))
+    many = iter(bootstrap_all(_Statistics(outcomes, usual_right), n, groups=groups, seed=seed, draws=resamples_of(n)))
     averages = {name: next(many) for name in scores.AVERAGES}
     gain, balanced_gain, log_loss, brier, gap, mean_confidence, width_error, mass_error = many
     if_width, if_mass = scores.errors_if_calibrated(confidence, seed, resamples_of(n))
@@ -124,8 +124,11 @@ def find(base: CaseBase, outcomes: Outcomes, seed: int) -> Found:
     )
 
 
-class _statistics:  # noqa: N801  # a function with a memory of what does not depend on the rows
-    """What is resampled, for rows ``(m,)``: the averages, then gains, losses and calibration, ``(14,)``."""
+class _Statistics:
+    """What is resampled, as a function of rows ``(m,)``: the averages, then gains, losses and calibration, ``(14,)``.
+
+    It remembers what does not depend on the rows.
+    """
 
     def __init__(self, outcomes: Outcomes, usual_right: scores.Truths) -> None:
         self.of, self.usual_right = outcomes, usual_right

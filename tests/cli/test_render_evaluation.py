@@ -73,3 +73,9 @@ def test_hostile_names_reach_no_terminal() -> None:
 
 def test_a_pseudo_terminal_without_columns_is_survived(founding: Evaluation) -> None:
     assert "accuracy" in printed(founding, 0)
+
+
+def test_a_table_too_wide_for_the_screen_is_left_to_the_page() -> None:
+    names = NAMES[:11]
+    text = printed(measure(base([Answer(name, name) for name in names], names)))
+    assert "Too wide for this screen; it is on the page and in tables/confusion.csv" in text
