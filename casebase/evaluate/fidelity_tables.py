@@ -13,7 +13,6 @@ from casebase.evaluate.resampling import Draws
 from casebase.evaluate.twin_fidelity import Fidelity, Votes
 from casebase.evaluate.twin_study import TwinStudy
 from casebase.evaluations import Cell, Column, Measured, Table, told
-from casebase.spaces import NETWORK_SPACE
 
 Rows = NDArray[np.bool_]
 ALL, ERRORS = "all images", "errors only"
@@ -45,11 +44,15 @@ def fidelity_cells(found: TwinStudy, space: Fidelity, over: str, rows: Rows, dra
     }
     if space.rival is not None:
         cells["rival"] = draws.mean(space.rival.hard[rows] > 0.5, NO_ERROR)
+    untrained = _untrained(found, over)
+    return cells if untrained is None else {**cells, "untrained": untrained["hard"]}
+
+
+def _untrained(found: TwinStudy, over: str) -> Mapping[str, Measured] | None:
+    """The votes of the random network; they belong to no space of the base, so they stand in every row."""
     held = found.controls
-    untrained = None if held is None else held.of("untrained")
-    if space.space == NETWORK_SPACE and held is not None and untrained is not None:
-        cells["untrained"] = sampled_votes(found, held, untrained.votes, over)["hard"]
-    return cells
+    control = None if held is None else held.of("untrained")
+    return None if held is None or control is None else sampled_votes(found, held, control.votes, over)
 
 
 def _fidelity(found: TwinStudy) -> Table:
@@ -103,12 +106,14 @@ def _nearness(found: TwinStudy) -> Table:
     none = Measured(None, reason="needs a linear head")
     for space in found.spaces:
         for over, where, draws in overs(found):
+            untrained = _untrained(found, over)
             rows.append(
                 {
                     "space": space.space,
                     "over": over,
                     "soft": draws.mean(space.votes.soft[where], NO_ERROR),
                     "soft_shuffled": draws.mean(space.shuffled.soft[where], NO_ERROR),
+                    "untrained": None if untrained is None else untrained["soft"],
                     "first": draws.mean(space.votes.first[where] > 0.5, NO_ERROR),
                     "first_shuffled": draws.mean(space.shuffled.first[where], NO_ERROR),
                     "gap": none if space.gap is None else known(space.gap, where, found.draws),
@@ -125,8 +130,8 @@ def _nearness(found: TwinStudy) -> Table:
             Column("soft", "soft fidelity", "share",
                    "1 − half the difference between the network's probabilities and the neighbours' mean"),
             Column("soft_shuffled", "shuffled", "share", "control: features dealt to other images"),
+            Column("untrained", "random network", "share", "control: the same architecture with random weights"),
             Column("first", "nearest alone", "share", "the label of the single nearest case is the network's answer"),
-            Column("first_shuffled", "shuffled", "share", "control: features dealt to other images"),
             Column("gap", "logit gap", "number",
                    "‖z(q) − z(i)‖ / ‖z(q)‖ to the nearest twin: 0 means the network sees both alike"),
             Column("gap_of_any", "gap of any twin", "number", "control: a case of the same predicted class at random"),

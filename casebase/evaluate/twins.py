@@ -9,7 +9,6 @@ import numpy as np
 
 from casebase.evaluate.evidence_tables import evidence_tables
 from casebase.evaluate.fidelity_tables import fidelity_tables
-from casebase.evaluate.intervals import DRAWS
 from casebase.evaluate.neighbours import Lists
 from casebase.evaluate.twin_fidelity import SHUFFLES
 from casebase.evaluate.twin_options import TwinOptions
@@ -66,7 +65,7 @@ def settings(found: TwinStudy) -> Mapping[str, Any]:
         "spaces_measured": [space.space for space in found.spaces],
         "metric": "1 - cosine; ties by id; copies and groups of the query left out; near-duplicates not folded",
         "fingerprint": found.fingerprint,
-        "bootstrap_draws": DRAWS,
+        "bootstrap_draws": len(found.draws.counts),
         "shuffles": SHUFFLES,
         "control_cases": 0 if held is None else held.cases,
         "control_queries": 0 if held is None else len(held.rows),
