@@ -26,7 +26,6 @@ def summary(found: TwinStudy) -> Table:
             Column("value", "value", "share"),
             Column("control", "compare", "share", "what the figure has to be compared with"),
             Column("against", "with"),
-            Column("reading", "reading"),
         ],
         rows,
     )
@@ -44,7 +43,7 @@ def _fidelity(found: TwinStudy) -> list[Mapping[str, Cell]]:
                 "figure": name,
                 "value": cells["fidelity"],
                 "control": cells["shuffled"],
-                "against": "features of other images",
+                "against": "other images' features",
                 "reading": f"the {found.k} nearest vote like the network {place}",
             },
         )
@@ -65,10 +64,10 @@ def _trust(found: TwinStudy) -> Mapping[str, Cell]:
 def _contradicted(found: TwinStudy) -> Mapping[str, Cell]:
     wrong, raised = found.queries.wrong, found.alarms[0].raised
     return {
-        "figure": "errors contradicted",
+        "figure": "neighbours contradict errors",
         "value": found.draws.of_rows(wrong).mean(raised[wrong], NO_ERROR),
         "control": found.draws.of_rows(~wrong).mean(raised[~wrong], "no right answer here"),
-        "against": "right answers contradicted",
+        "against": "right answers",
         "reading": found.alarms[0].title,
     }
 
@@ -78,9 +77,9 @@ def _staying(found: TwinStudy, held: Stability) -> Mapping[str, Cell]:
     again, *changed = held.turnovers
     worst = min(changed, key=lambda turn: float(turn.nearest.mean()))
     return {
-        "figure": "neighbours that stay",
+        "figure": "neighbours stay",
         "value": draws.mean(worst.nearest),
         "control": draws.mean(again.nearest),
-        "against": "the unchanged picture",
+        "against": "picture unchanged",
         "reading": f"under the harmless change that moves them most: {worst.change.title}",
     }
