@@ -11,7 +11,7 @@ from casebase.evaluate import scores
 from casebase.evaluate.intervals import share
 from casebase.evaluate.model_scores import TOP, ClassScores, Found
 from casebase.evaluate.outcomes import Outcomes
-from casebase.evaluations import Cell, Column, Measured, Table
+from casebase.evaluations import Cell, Column, Table
 from casebase.reading import percent
 
 WIDE = 12
@@ -282,12 +282,3 @@ def per_query(outcomes: Outcomes) -> list[dict[str, Any]]:
             "label_rank": int(ranks[row]) + 1 if known else None, "split": case.split, "group": case.group,
         })  # fmt: skip
     return rows
-
-
-def figure_of(measured: Measured) -> str:
-    """A share with its interval, in words."""
-    if measured.value is None:
-        return measured.reason or "no figure"
-    if measured.low is None or measured.high is None:
-        return percent(measured.value)
-    return f"{percent(measured.value)} ({percent(measured.low)} to {percent(measured.high)})"
