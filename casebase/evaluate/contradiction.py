@@ -75,9 +75,10 @@ def namings(unlike: NDArray[np.intp], cases: Images, queries: Images) -> list[Na
 def _blindly(cases: Images, queries: Images) -> Values:
     """Share of all unlike cases that carry the query's label ``(m,)``; 0 where there is no unlike case."""
     size = len(cases.names)
-    both = np.zeros((size, size))  # (predicted, label)
-    np.add.at(both, (cases.predicted, cases.labels), 1)
-    total, labelled = both.sum(), both.sum(axis=0)
-    unlike = total - both.sum(axis=1)[queries.predicted]
-    carrying = labelled[queries.labels] - both[queries.predicted, queries.labels]
+    predicted, labelled = np.bincount(cases.predicted, minlength=size), np.bincount(cases.labels, minlength=size)
+    pairs = np.sort(cases.predicted * size + cases.labels)
+    asked = queries.predicted * size + queries.labels
+    both = np.searchsorted(pairs, asked, "right") - np.searchsorted(pairs, asked, "left")  # like and so labelled
+    unlike = len(cases) - predicted[queries.predicted]
+    carrying = labelled[queries.labels] - both
     return ratio(carrying, unlike, otherwise=0.0)

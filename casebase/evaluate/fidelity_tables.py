@@ -12,8 +12,7 @@ from casebase.evaluate.random_control import Controls
 from casebase.evaluate.resampling import Draws
 from casebase.evaluate.twin_fidelity import Fidelity, Votes
 from casebase.evaluate.twin_study import TwinStudy
-from casebase.evaluations import Cell, Column, Measured, Table
-from casebase.spaces import NETWORK_SPACE
+from casebase.evaluations import Cell, Column, Measured, Table, told
 
 Rows = NDArray[np.bool_]
 ALL, ERRORS = "all images", "errors only"
@@ -45,11 +44,15 @@ def fidelity_cells(found: TwinStudy, space: Fidelity, over: str, rows: Rows, dra
     }
     if space.rival is not None:
         cells["rival"] = draws.mean(space.rival.hard[rows] > 0.5, NO_ERROR)
+    untrained = _untrained(found, over)
+    return cells if untrained is None else {**cells, "untrained": untrained["hard"]}
+
+
+def _untrained(found: TwinStudy, over: str) -> Mapping[str, Measured] | None:
+    """The votes of the random network; they belong to no space of the base, so they stand in every row."""
     held = found.controls
-    untrained = None if held is None else held.of("untrained")
-    if space.space == NETWORK_SPACE and held is not None and untrained is not None:
-        cells["untrained"] = sampled_votes(found, held, untrained.votes, over)["hard"]
-    return cells
+    control = None if held is None else held.of("untrained")
+    return None if held is None or control is None else sampled_votes(found, held, control.votes, over)
 
 
 def _fidelity(found: TwinStudy) -> Table:
@@ -65,10 +68,7 @@ def _fidelity(found: TwinStudy) -> Table:
         *(f"{name} was left out: {why}." for name, why in found.left_out.items()),
     ]
     if found.controls is not None:
-        notes.append(
-            f"The random network looked at {found.controls.cases} cases only; the table of controls shows the trained "
-            "one on the same images."
-        )
+        notes.append(_on_the_sample(found, found.controls))
     return Table(
         "fidelity",
         f"Do the {found.k} nearest vote as the network answers?",
@@ -91,17 +91,29 @@ def _fidelity(found: TwinStudy) -> Table:
     )  # fmt: skip
 
 
+def _on_the_sample(found: TwinStudy, held: Controls) -> str:
+    """What the random network's column must be compared with."""
+    trained = held.of("trained")
+    same = f"The random network looked at {held.cases} of {len(found.sides.cases)} cases for {len(held.rows)} images"
+    if trained is None:
+        return f"{same}."
+    figures = [told(sampled_votes(found, held, trained.votes, over)["hard"], "share") for over in (ALL, ERRORS)]
+    return f"{same}; on the same ones the explained network has {figures[0]} over all and {figures[1]} over errors."
+
+
 def _nearness(found: TwinStudy) -> Table:
     rows: list[Mapping[str, Cell]] = []
     none = Measured(None, reason="needs a linear head")
     for space in found.spaces:
         for over, where, draws in overs(found):
+            untrained = _untrained(found, over)
             rows.append(
                 {
                     "space": space.space,
                     "over": over,
                     "soft": draws.mean(space.votes.soft[where], NO_ERROR),
                     "soft_shuffled": draws.mean(space.shuffled.soft[where], NO_ERROR),
+                    "untrained": None if untrained is None else untrained["soft"],
                     "first": draws.mean(space.votes.first[where] > 0.5, NO_ERROR),
                     "first_shuffled": draws.mean(space.shuffled.first[where], NO_ERROR),
                     "gap": none if space.gap is None else known(space.gap, where, found.draws),
@@ -118,8 +130,8 @@ def _nearness(found: TwinStudy) -> Table:
             Column("soft", "soft fidelity", "share",
                    "1 − half the difference between the network's probabilities and the neighbours' mean"),
             Column("soft_shuffled", "shuffled", "share", "control: features dealt to other images"),
+            Column("untrained", "random network", "share", "control: the same architecture with random weights"),
             Column("first", "nearest alone", "share", "the label of the single nearest case is the network's answer"),
-            Column("first_shuffled", "shuffled", "share", "control: features dealt to other images"),
             Column("gap", "logit gap", "number",
                    "‖z(q) − z(i)‖ / ‖z(q)‖ to the nearest twin: 0 means the network sees both alike"),
             Column("gap_of_any", "gap of any twin", "number", "control: a case of the same predicted class at random"),

@@ -67,10 +67,15 @@ def majority(codes: NDArray[np.intp], filled: Truths) -> NDArray[np.intp]:
 
     Only where ``filled``; -1 for a row with nothing.
     """
-    alike = (codes[:, :, None] == codes[:, None, :]) & filled[:, None, :]
-    count = np.where(filled, alike.sum(axis=2), 0)
-    first = count.argmax(axis=1)  # the first of the largest: rows are in order of distance
-    return np.where(filled.any(axis=1), codes[np.arange(len(codes)), first], -1)
+    m, k = codes.shape
+    found = np.full(m, -1, np.intp)
+    step = max(1, CHUNK // max(1, k * k))
+    for start in range(0, m, step):
+        rows, held = codes[start : start + step], filled[start : start + step]
+        alike = (rows[:, :, None] == rows[:, None, :]) & held[:, None, :]
+        first = np.where(held, alike.sum(axis=2), 0).argmax(axis=1)  # the first of the largest: they are in order
+        found[start : start + step] = np.where(held.any(axis=1), rows[np.arange(len(rows)), first], -1)
+    return found
 
 
 def votes(lists: Lists, cases: Images, queries: Images) -> Votes:

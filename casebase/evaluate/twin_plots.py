@@ -63,7 +63,7 @@ def _fidelity(found: TwinStudy) -> Plot:
         for name, cells in rows
     )
     return drawing.plot(
-        "fidelity", "Fidelity of the neighbours' vote, with its controls", alt, draw, size=(7.0, 1.8 + 0.55 * len(rows))
+        "overall", "Fidelity of the neighbours' vote, with its controls", alt, draw, size=(7.0, 1.8 + 0.55 * len(rows))
     )
 
 
@@ -132,4 +132,4 @@ def _hubs(found: TwinStudy) -> Plot:
         f"How many cases are in how many of the {len(found.queries)} nearest lists in {NETWORK_SPACE}: "
         f"{int((hub.counts == 0).sum())} in none, the most frequent one in {most}, on average {hub.expected:.3g}."
     )
-    return drawing.plot("hubness", f"How often each case is shown in {NETWORK_SPACE}", alt, draw, size=(7.0, 3.8))
+    return drawing.plot("shown", f"How often each case is shown in {NETWORK_SPACE}", alt, draw, size=(7.0, 3.8))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from casebase.cases import Status
 from casebase.evaluate import contradiction, error_detection, hubness, random_control, stability, twin_fidelity
 from casebase.evaluate.images import Images, Sides, features, load
+from casebase.evaluate.model_scores import resamples_of
 from casebase.evaluate.pictures import Disk, Progress, Tally
 from casebase.evaluate.resampling import Draws
 from casebase.evaluate.twin_fidelity import Asked, Fidelity, Head, Logits
@@ -107,7 +108,7 @@ def study(base: CaseBase, part: Part, options: TwinOptions, networks: TwinNetwor
         *(error_detection.of_space(found) for found in spaces[1:]),
         *error_detection.of_network(sides.queries, None if logits is None else logits.queries),
     ]
-    draws = Draws.of(sides.queries.groups, run.seed)
+    draws = Draws.of(sides.queries.groups, run.seed, resamples_of(len(sides.queries)))
     weighted = next((found for found in spaces if found.contrast is not None), None)
     contrast = None if weighted is None or weighted.contrast is None else weighted.contrast.hard
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from casebase.evaluate.evidence_tables import evidence_tables
 from casebase.evaluate.fidelity_tables import fidelity_tables
-from casebase.evaluate.intervals import DRAWS
 from casebase.evaluate.neighbours import Lists
 from casebase.evaluate.twin_fidelity import SHUFFLES
 from casebase.evaluate.twin_options import TwinOptions
 from casebase.evaluate.twin_plots import plots
 from casebase.evaluate.twin_study import TwinNetworks, TwinRun, TwinStudy, silent, study
+from casebase.evaluate.twin_summary import summary
 from casebase.evaluate.twin_words import statements
 from casebase.evaluations import Evaluation
 from casebase.parts import Part
@@ -36,7 +36,7 @@ def measure(
         kind="twins",
         title=title(found),
         statements=statements(found),
-        tables=[*fidelity_tables(found), *evidence_tables(found)],
+        tables=[summary(found), *fidelity_tables(found), *evidence_tables(found)],
         plots=plots(found),
         settings=settings(found),
         per_query=per_query(found),
@@ -65,7 +65,7 @@ def settings(found: TwinStudy) -> Mapping[str, Any]:
         "spaces_measured": [space.space for space in found.spaces],
         "metric": "1 - cosine; ties by id; copies and groups of the query left out; near-duplicates not folded",
         "fingerprint": found.fingerprint,
-        "bootstrap_draws": DRAWS,
+        "bootstrap_draws": len(found.draws.counts),
         "shuffles": SHUFFLES,
         "control_cases": 0 if held is None else held.cases,
         "control_queries": 0 if held is None else len(held.rows),
