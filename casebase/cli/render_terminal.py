@@ -139,7 +139,7 @@ class _Screen:
     def _stands(self, card: Card, mark: str) -> list[Text]:
         differ = "strike" if card.label != card.predicted else ""
         names = Text.assemble(self._text(f"{card.label} → "), self._text(card.predicted, differ))
-        lines = [names, self._text(f"alike {card.alike} · distance {card.neighbour.distance:.3f}")]
+        lines = [names, self._text(f"alike {card.alike}"), self._text(f"distance {card.neighbour.distance:.3f}")]
         if self.pictures and card.picture is not None and card.picture.pixels is not None:
             lines.insert(0, half_blocks(card.picture.pixels, 2 * THUMBNAIL))
         marked = [self._text(mark, "bold red")] if mark else []
