@@ -14,6 +14,7 @@ from casebase import clock, overlay, reading, settings, wiring
 from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
+from casebase.evaluations import Evaluation
 from casebase.explain import ExplainedNetwork, Wanted, compose
 from casebase.explain import explain as look
 from casebase.explanations import QUERY_ID, Explanation
@@ -21,11 +22,13 @@ from casebase.indexer import IndexSummary, Progress, dry_run, index, lines, open
 from casebase.query import Ask, Networks, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
-from casebase.wiring import ModelChoice, Scope
+from casebase.wiring import EVALUATIONS, ModelChoice, Scope
 
 __all__ = [
+    "EVALUATIONS",
     "Base",
     "Demo",
+    "Evaluation",
     "Findings",
     "IndexOptions",
     "IndexSummary",
@@ -200,6 +203,22 @@ class Base:
                 provenance=list(facts.items()), synthetic=self._store.setting("synthetic"),
             ),
         )  # fmt: skip
+
+    # -- measuring -----------------------------------------------------------------------------------------------
+
+    def evaluate(self, kind: str, *, split: str | None = None, command: str = "") -> Evaluation:
+        """Measure on a part of the base; ``save(folder)`` writes the page, JSON, tables and plots.
+
+        ``kind`` is one of ``EVALUATIONS``. ``split`` None takes ``test``, else ``val``, else all held-out images.
+        Raises ``UsageError`` for an unknown kind or split, and where no image is held out.
+        """
+        measured = wiring.evaluate(self._store, self.settings, kind, split=split)
+        return replace(
+            measured,
+            settings={**self._facts(command), **measured.settings},
+            synthetic=self._store.setting("synthetic"),
+            writer=wiring.evaluation_writer(),
+        )
 
     def _picture(self, image: Image) -> tuple[str, reading.Picture]:
         name = reading.STANDARD_INPUT if isinstance(image, bytes) else str(image)

@@ -48,4 +48,5 @@ def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
     share, extra = successes / n, z * z / n
     centre = (share + extra / 2) / (1 + extra)
     half = z / (1 + extra) * math.sqrt(share * (1 - share) / n + extra / (4 * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return 0.0 if successes == 0 else low, 1.0 if successes == n else high  # exactly, whatever is lost in rounding

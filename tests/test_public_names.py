@@ -14,6 +14,7 @@ import casebase
 PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "create", "open"},
     "casebase.api": {
+        "EVALUATIONS", "Evaluation",
         "Base", "Demo", "Findings", "IndexOptions", "IndexSummary", "ModelChoice", "Stats", "check", "check_data",
         "data_of", "demo", "doctor", "plan", "preview",
     },

@@ -3,44 +3,32 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import os
 import secrets
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from PIL import Image
 
 from casebase.errors import StorageFailed
 from casebase.explain.figures import within
+from casebase.explain.pages import environment, framed, inert, own, policy, trusted
 from casebase.explain.render_json import dumps
 from casebase.explanations import Pixels, Report
 from casebase.reading import percent
 
-TEMPLATES = Path(__file__).parent / "templates"
 LIMIT = 5_000_000
 """A page above this many bytes is made again with smaller pictures."""
 _STEPS = ((512, 85), (256, 80), (160, 70))  # longest side in pixels, JPEG quality
-_FRAME_HEIGHT = 900
 
 
 class HtmlRenderer:
     """Reports as self-contained pages: no script is needed to read one, and none but its own may run in it."""
 
     def __init__(self) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            finalize=_unbroken,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._environment = environment()
         self._environment.filters["percent"] = percent
         self._environment.filters["hundredths"] = _hundredths
 
@@ -76,54 +64,19 @@ class HtmlRenderer:
 
     def inline(self, report: Report) -> str:
         """The page in a frame of its own, for a notebook cell: neither can touch the other."""
-        page, title = escape(self.page(report), quote=True), escape(report.title, quote=True)
-        return (
-            f'<iframe title="{title}" srcdoc="{page}" sandbox="allow-modals" width="100%" height="{_FRAME_HEIGHT}" '
-            'frameborder="0" loading="lazy"></iframe>'
-        )
+        return framed(self.page(report), report.title)
 
     def _page(self, report: Report, encoded: Callable[[Pixels, int], str]) -> str:
-        style, script = (_own(name) for name in ("report.css", "report.js"))
+        style, script = (own(name) for name in ("report.css", "report.js"))
         data = dumps(report.explanation.to_dict(), indent=None)
         return self._environment.get_template("report.html.j2").render(
             report=report,
             encoded=encoded,
-            style=_trusted(style),
-            script=_trusted(script),
-            data=_trusted(_inert(data)),
+            style=trusted(style),
+            script=trusted(script),
+            data=trusted(inert(data)),
             policy=policy(style, script),
         )
-
-
-def policy(style: str, script: str) -> str:
-    """The content security policy of a page with exactly this style and script."""
-    return (
-        f"default-src 'none'; img-src data:; style-src '{_source_hash(style)}'; script-src '{_source_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _source_hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-
-
-def _own(name: str) -> str:
-    return (TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _inert(json_text: str) -> str:
-    """JSON that cannot end the element it stands in, nor open another."""
-    return json_text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def _trusted(text: str) -> Markup:
-    """The only way round escaping: our own style and script, and JSON without a ``<``."""
-    return Markup(text)  # noqa: S704  # every caller stands in this file
-
-
-def _unbroken(value: object) -> object:
-    """Text in which no line break can part a number from its per cent sign."""
-    return value.replace(" %", "\u00a0%") if type(value) is str else value
 
 
 def _hundredths(value: float) -> str:
