@@ -2,8 +2,8 @@
 
 ``schema``, ``migrations``, ``database`` make and open ``cases.db`` · ``rows`` reads it · ``joined`` is the reading side
 of the port, ``writing`` and ``publishing`` its writing side · ``matrix``, ``yardstick``,
-``evidence_file``, ``chroma``, ``derived`` are what can be rebuilt · ``memory`` is the same port by brute force: the oracle · ``verify``, ``lock``, ``files``,
-``pictures``, ``translate`` keep it whole.
+``evidence_file``, ``chroma``, ``derived`` are what can be rebuilt · ``memory`` is the same port by brute force: the
+oracle · ``verify``, ``lock``, ``files``, ``pictures``, ``translate`` keep it whole.
 """
 
 from casebase.storage.opening import make_store, open_store
