@@ -43,7 +43,7 @@ def measure(tables: Mapping[str, EvidenceTable], *, seed: int = 0, draws: int = 
         COLUMNS,
         rows,
         (
-            "β in use is 0 unless the cross-validated gain is beyond its interval; `query --rerank` takes the first row's.",
+        ("β in use is 0 unless the cross-validated gain is beyond its interval.",),
         ),
     )
 
