@@ -112,25 +112,36 @@ class _Screen(Lines):
             shown = panel.sides[start : start + abreast]
             for _ in shown:
                 table.add_column(width=min(WIDE_SIDE, self.width // abreast - 2), overflow="fold")
-            table.add_row(*(self._side(side) for side in shown))
+            for parts in zip(*(self._side(side) for side in shown), strict=True):
+                if any(part.plain for part in parts):
+                    table.add_row(*parts)
             self.console.print(table, width=self.width)
 
-    def _side(self, side: Side) -> Text:
-        """One class from top to bottom: name, case, and a nearer case that disagrees with its label."""
-        lines = [self._text(f"{_ROLES[side.role]}{side.name} {side.probability}", "bold")]
-        lines += self._stands(side.card, "") if side.card is not None else [self._text(side.empty or "")]
-        if side.nearer is not None:
-            lines += self._stands(side.nearer, "✕ nearer still:" if side.card is not None else "✕ the nearest:")
-        return Text("\n").join(lines)
+    def _side(self, side: Side) -> list[Text]:
+        """One class from top to bottom, in as many parts as any: name, case, and a nearer case that disagrees."""
+        parts = [self._text(side.name, "bold"), self._text(_ROLES[side.role] + side.probability)]
+        parts += self._stands(side.card, "") if side.card is not None else self._nobody(side.empty or "")
+        if side.nearer is None:
+            return [*parts, *self._nobody("")]
+        mark = "✕ nearer still:" if side.card is not None else "✕ the nearest:"
+        return [*parts, *self._stands(side.nearer, mark)]
 
     def _stands(self, card: Card, mark: str) -> list[Text]:
-        differ = "strike" if card.label != card.predicted else ""
-        names = Text.assemble(self._text(f"{card.label} → "), self._text(card.predicted, differ))
-        lines = [names, self._text(f"alike {card.alike} · distance {card.neighbour.distance:.3f}")]
+        picture = Text("")
         if self.pictures and card.picture is not None and card.picture.pixels is not None:
-            lines.insert(0, half_blocks(card.picture.pixels, 2 * THUMBNAIL))
-        marked = [self._text(mark, "bold red")] if mark else []
-        return [*marked, *lines, self._text(card.case_id, "dim")]
+            picture = half_blocks(card.picture.pixels, 2 * THUMBNAIL)
+        differ = "strike" if card.label != card.predicted else ""
+        return [
+            self._text(mark, "bold red"),
+            picture,
+            Text.assemble(self._text(f"{card.label} → "), self._text(card.predicted, differ)),
+            self._text(f"alike {card.alike}"),
+            self._text(f"distance {card.neighbour.distance:.3f}"),
+            self._text(card.case_id, "dim"),
+        ]
+
+    def _nobody(self, why: str) -> list[Text]:
+        return [Text(""), Text(""), self._text(why), Text(""), Text(""), Text("")]
 
     def section(self, section: Section, *, headed: bool) -> None:
         """One list as a table, or the reason why it is empty. Column names stand over the first list only."""

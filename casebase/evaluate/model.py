@@ -8,7 +8,7 @@ Everything comes from the predictions stored in the base; no image is read and n
 from __future__ import annotations
 
 from casebase import parts
-from casebase.evaluate import model_findings, model_plots, model_tables, scores
+from casebase.evaluate import model_findings, model_plots, model_tables, neighbour_tables, scores
 from casebase.evaluate.model_scores import find, resamples_of
 from casebase.evaluate.outcomes import read
 from casebase.evaluations import Evaluation
@@ -28,7 +28,7 @@ def measure(case_base: CaseBase, *, split: str | None = None, seed: int = 0) -> 
         kind="model",
         title=f"The network on {outcomes.n} {'training images' if part.training else f'images of {part.name}'}",
         statements=model_findings.statements(found),
-        tables=model_tables.tables(found),
+        tables=[*model_tables.tables(found), *neighbour_tables.tables(base, part, seed=seed)],
         plots=model_plots.plots(found),
         settings={
             "split": part.split, "status": str(part.status), "images": outcomes.n, "errors": outcomes.wrong,

@@ -11,12 +11,12 @@ from casebase import comparison
 from casebase.evaluate.intervals import Rows, bootstrap, share
 from casebase.evaluations import Cell, Column, Measured, Table
 from casebase.evidence import EvidenceTable
-from casebase.rerank import BETAS, LEAST_IMAGES, best_beta, choose, cross_validated, hits
+from casebase.rerank import BETAS, LEAST_IMAGES, choose, cross_validated, hits
 
 COLUMNS = (
     Column("space", "space"),
     Column("chosen", "weight chosen"),
-    Column("beta", "β", "number", "weight of the neighbours; 0 leaves the classifier alone"),
+    Column("beta", "β in use", "number", "weight of the neighbours; 0 leaves the classifier alone"),
     Column("n", "images", "count"),
     Column("classifier", "classifier", "share", "accuracy of the classifier alone"),
     Column("reranked", "re-ranked", "share", "accuracy with the neighbours' weight"),
@@ -42,7 +42,9 @@ def measure(tables: Mapping[str, EvidenceTable], *, seed: int = 0, draws: int = 
         "argmax of log P + β · mean of the three best cosines to the class, over the ten most probable classes.",
         COLUMNS,
         rows,
-        ("`casebase query --rerank` uses the β of the first row: 0 unless its gain is beyond the interval.",),
+        (
+        ("β in use is 0 unless the cross-validated gain is beyond its interval.",),
+        ),
     )
 
 
@@ -60,9 +62,9 @@ def _rows(space: str, table: EvidenceTable, seed: int, draws: int) -> list[Mappi
     shared = {c for c, inside in zip(table.clusters, on.tolist(), strict=True) if inside}
     rest = ~on & np.array([c not in shared for c in table.clusters])
     if on.sum() >= LEAST_IMAGES and rest.sum() >= LEAST_IMAGES:
-        place = best_beta(right[:, on])
-        chosen = "on the validation part"
-        rows.append(_row(space, chosen, BETAS[place], table, right[0], right[place], rest, seed, draws))
+        used = choose(table.rows(on), seed=seed).beta
+        moved = right[BETAS.index(used)]
+        rows.append(_row(space, "on the validation part", used, table, right[0], moved, rest, seed, draws))
     return rows
 
 

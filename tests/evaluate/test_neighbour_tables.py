@@ -1,0 +1,118 @@
+"""The evidence and re-ranking tables of ``evaluate model``: the figures by hand, refusals, and where they stand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from casebase.evaluate import evidence, model, rerank
+from casebase.evaluations import Measured
+from casebase.evidence import EvidenceTable
+from casebase.storage.memory import MemoryCaseStore
+from tests.core.test_comparison import augrc as plain_augrc
+from tests.core.test_rerank import made_up
+from tests.core.test_weighing import CASES, confusable
+from tests.fakes import clustered, entry, fill
+
+
+def cell(table: object, row: int, key: str) -> Measured:
+    found = table.rows[row][key]  # type: ignore[attr-defined]
+    assert isinstance(found, Measured)
+    return found
+
+
+def judged(n: int = 300, *, errors: bool = True) -> EvidenceTable:
+    """Softmax that tells right from wrong, a trust score that is noise."""
+    from dataclasses import replace
+
+    random = np.random.default_rng(0)
+    softmax = random.permutation(n) / n
+    right = random.random(n) < 0.3 + 0.7 * softmax if errors else np.ones(n, bool)
+    base = made_up(n, 0, informed=0.0)
+    return replace(base, softmax=softmax, right=right, twin=np.full(n, 0.1), unlike=0.1 + random.random(n) / 10)
+
+
+def test_brier_ece_and_augrc_by_hand() -> None:
+    share, right = np.array([0.9, 0.9, 0.2, 0.2]), np.array([True, False, False, False])
+    assert evidence.brier(share, right) == pytest.approx((0.01 + 0.81 + 0.04 + 0.04) / 4)
+    assert evidence.ece(share, right) == pytest.approx((abs(1.8 - 1) + abs(0.4 - 0)) / 4)
+    table = judged()
+    assert evidence.augrc(table.softmax, table.right) == pytest.approx(plain_augrc(table.softmax, table.right))
+
+
+def test_softmax_wins_where_trust_is_noise_and_the_difference_is_paired() -> None:
+    table = judged()
+    found = evidence.measure({"avgpool": table}, draws=200)
+    assert [row["score"] for row in found.rows] == [
+        "softmax, as the network gives it", "softmax → P(correct)", "trust score → P(correct)", "trust score − softmax",
+    ]  # fmt: skip
+    softmax, trust, gap = (cell(found, row, "augrc") for row in (1, 2, 3))
+    assert gap.value == pytest.approx((trust.value or 0) - (softmax.value or 0))
+    assert gap.low is not None
+    assert gap.low > 0
+    brier = cell(found, 3, "brier")
+    assert brier.low is not None
+    assert brier.low > 0
+    assert (cell(found, 1, "ece").value or 1) < 0.1
+
+
+def test_calibration_mends_a_softmax_that_is_too_sure() -> None:
+    from dataclasses import replace
+
+    table = judged()
+    sure = replace(table, softmax=0.5 + table.softmax / 2 * 0.98)
+    found = evidence.measure({"avgpool": sure}, draws=50)
+    raw, mended = cell(found, 0, "brier").value, cell(found, 1, "brier").value
+    assert raw is not None
+    assert mended is not None
+    assert mended < raw
+    assert (cell(found, 1, "ece").value or 1) < (cell(found, 0, "ece").value or 0)
+
+
+def test_too_few_errors_tell_no_augrc_and_no_error_nothing() -> None:
+    from dataclasses import replace
+
+    table = judged(errors=False)
+    right = np.ones(300, bool)
+    right[:12] = False
+    few = evidence.measure({"avgpool": replace(table, right=right)}, draws=20)
+    assert cell(few, 1, "augrc") == Measured(None, n=300, reason="12 errors")
+    assert cell(few, 1, "brier").value is not None
+    (none,) = evidence.measure({"avgpool": table}, draws=20).rows
+    assert none["brier"] == Measured(None, n=300, reason="no error")
+
+
+def test_reranking_counts_what_it_mends_and_spoils() -> None:
+    found = rerank.measure({"avgpool": made_up(400, 0, informed=0.2)}, draws=200)
+    (row,) = found.rows
+    gain = cell(found, 0, "gain")
+    assert gain.low is not None
+    assert gain.low > 0
+    assert (row["mended"], row["n"]) > (row["spoilt"], 0)  # type: ignore[operator]
+    assert gain.value == pytest.approx((row["mended"] - row["spoilt"]) / 400)  # type: ignore[operator]
+    before, after = cell(found, 0, "classifier").value, cell(found, 0, "reranked").value
+    assert gain.value == pytest.approx((after or 0) - (before or 0))
+
+
+def test_a_weight_chosen_on_validation_is_measured_on_the_rest() -> None:
+    from dataclasses import replace
+
+    table = made_up(400, 0, informed=0.2)
+    groups = [f"g{i // 2}" for i in range(400)]
+    split = replace(table, splits=["val" if i < 150 or i == 300 else "test" for i in range(400)], groups=groups)
+    found = rerank.measure({"avgpool": split}, draws=50)
+    assert [row["chosen"] for row in found.rows] == ["in five folds", "on the validation part"]
+    assert found.rows[1]["n"] == 400 - 151 - 1  # 301 is of the group of 300, which was chosen on
+    few = rerank.measure({"avgpool": made_up(40, 0, informed=0.2)}, draws=50)
+    assert cell(few, 0, "gain").reason == "40 images, 50 are needed"
+
+
+def test_evaluate_model_has_both_tables_for_held_out_images_only() -> None:
+    store = MemoryCaseStore()
+    fill(store, [*CASES, *confusable()])
+    keys = [table.key for table in model.measure(store).tables]
+    assert keys[-2:] == ["evidence", "rerank"]
+    vectors, called = clustered(60)
+    alone = MemoryCaseStore()
+    fill(alone, [entry(f"{i:02d}", v, int(c)) for i, (v, c) in enumerate(zip(vectors, called, strict=True))])
+    assert not {"evidence", "rerank"} & {table.key for table in model.measure(alone, split="train").tables}
