@@ -9,9 +9,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from casebase.cases import Case
+from casebase.correctness import Calibrated, Comparison
+
+if TYPE_CHECKING:
+    from casebase.panel import Contender
+    from casebase.rerank import Reranked
 
 
 def finite(value: float | None) -> float | None:
@@ -164,6 +169,9 @@ class Support:
     the unfiltered, unweighted nearest list by *predicted* class, ``k_label`` those whose *label* is the predicted
     class. After Jiang et al. 2018, "To Trust Or Not To Trust A Classifier", https://arxiv.org/abs/1805.11783, with
     classes by prediction instead of label.
+
+    ``softmax_correct`` and ``trust_correct`` read softmax and trust score as P(correct) on held-out images;
+    ``comparison`` tells which of the two finds wrong answers better there.
     """
 
     trust_score: float | None
@@ -173,10 +181,14 @@ class Support:
     k_label: int
     margin: float | None
     comparable: Comparable | None = None
+    softmax_correct: Calibrated | None = None
+    trust_correct: Calibrated | None = None
+    comparison: Comparison | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON of ``trust``."""
         gate = self.comparable
+        correct = {"softmax": self.softmax_correct, "trust": self.trust_correct}
         return {
             "trust_score": finite(self.trust_score),
             "softmax": finite(self.softmax),
@@ -187,6 +199,8 @@ class Support:
             "comparable": None
             if gate is None
             else {"share": gate.share, "n": gate.n, "low": gate.low, "high": gate.high, "reference": gate.reference},
+            "p_correct": {name: None if one is None else one.to_dict() for name, one in correct.items()},
+            "comparison": None if self.comparison is None else self.comparison.to_dict(),
         }
 
 
@@ -229,6 +243,18 @@ class Retrieval:
     basis: Basis = Basis.PREDICTED
     warnings: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    panel: Sequence[Contender] = ()
+    reranked: Reranked | None = None
+
+    @property
+    def called(self) -> str:
+        """The class that twins and rivals are sought for: the network's own answer, or the re-ranked one."""
+        return self.prediction.predicted if self.reranked is None else self.reranked.predicted
+
+    @property
+    def runner_up(self) -> str | None:
+        """The most probable class other than :attr:`called`; None for a network of one class."""
+        return next((name for name, _ in self.prediction.ranked if name != self.called), None)
 
     def of_rival(self, name: str) -> list[Neighbour]:
         """The counterfactuals predicted as one rival class, nearest first."""
@@ -237,7 +263,7 @@ class Retrieval:
     @property
     def contradicting(self) -> list[Neighbour]:
         """The rows of ``nearest`` whose predicted class or label is not the query's predicted class."""
-        called = self.prediction.predicted
+        called = self.called
         return [row for row in self.nearest if called != row.case.predicted or called != row.case.label]
 
     def to_dict(self) -> dict[str, Any]:
@@ -255,6 +281,8 @@ class Retrieval:
                 for r in self.rivals
             ],
             "trust": self.trust.to_dict(),
+            "panel": [one.to_dict() for one in self.panel],
+            "rerank": None if self.reranked is None else self.reranked.to_dict(),
             "overlays": {},
             "search": self.search.to_dict(),
             "basis": str(self.basis),

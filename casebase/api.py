@@ -15,6 +15,7 @@ from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.dossiers import Dossier
 from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
+from casebase.evaluations import Evaluation
 from casebase.explain import Choice as ErrorsChoice
 from casebase.explain import ExplainedNetwork, Explainer, Wanted, compose, gather
 from casebase.explanations import QUERY_ID, Explanation
@@ -22,13 +23,15 @@ from casebase.indexer import IndexSummary, Progress, dry_run, index, lines, open
 from casebase.query import Ask, Networks, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
-from casebase.wiring import ModelChoice, Scope
+from casebase.wiring import EVALUATIONS, ModelChoice, Scope
 
 __all__ = [
+    "EVALUATIONS",
     "Base",
     "Demo",
     "Dossier",
     "ErrorsChoice",
+    "Evaluation",
     "Findings",
     "IndexOptions",
     "IndexSummary",
@@ -143,17 +146,29 @@ class Base:
 
     # -- asking --------------------------------------------------------------------------------------------------
 
-    def query(self, image: Image, *, k: int = 5, space: str = NETWORK_SPACE, rival: str | None = None) -> Retrieval:
-        """Prediction, nearest, twins, counterfactuals, semi-factuals and trust of one image."""
-        return self.query_many([image], k=k, space=space, rival=rival)[0]
+    def query(
+        self, image: Image, *, k: int = 5, space: str = NETWORK_SPACE, rival: str | None = None, rerank: bool = False
+    ) -> Retrieval:
+        """Prediction, nearest, twins, counterfactuals, semi-factuals and trust of one image.
+
+        ``rerank`` lets the neighbours weigh in, as far as held-out images show that it helps; twins and rivals are
+        then those of ``Retrieval.called``.
+        """
+        return self.query_many([image], k=k, space=space, rival=rival, rerank=rerank)[0]
 
     def query_many(
-        self, images: Sequence[Image], *, k: int = 5, space: str = NETWORK_SPACE, rival: str | None = None
+        self,
+        images: Sequence[Image],
+        *,
+        k: int = 5,
+        space: str = NETWORK_SPACE,
+        rival: str | None = None,
+        rerank: bool = False,
     ) -> list[Retrieval]:
         """The same for several images, with their forward passes in batches."""
         pictures = [self._picture(image) for image in images]
         networks, _ = self._loaded(space)
-        return ask(pictures, Ask(k, space, rival), networks, self._store)
+        return ask(pictures, Ask(k, space, rival, rerank), networks, self._store)
 
     def explain(
         self,
@@ -163,16 +178,20 @@ class Base:
         space: str = NETWORK_SPACE,
         rival: str | None = None,
         saliency: str | None = "gradcam",
+        rerank: bool = False,
+        panel: bool = False,
         command: str = "",
     ) -> Explanation:
         """A query with everything that can be seen of it; ``save("report.html")`` writes the page.
 
-        ``saliency=None`` leaves out all maps. Overlays are written to the base's ``reports/`` where it may be written.
+        ``saliency=None`` leaves out all maps. ``panel`` shows the probable classes side by side at any margin, as a
+        page about an error does; else they are shown at low margin only. Overlays are written to the base's
+        ``reports/`` where it may be written.
         """
-        wanted = Wanted(saliency, self.settings.seed)
+        wanted = Wanted(saliency, self.settings.seed, panel)
         name, picture = self._picture(image)
         networks, _ = self._loaded(space)
-        (retrieval,) = ask([(name, picture)], Ask(k, space, rival), networks, self._store)
+        (retrieval,) = ask([(name, picture)], Ask(k, space, rival, rerank), networks, self._store)
         seen = next(self._explainer(space).explain([(retrieval, picture)], wanted, self._facts(command)))
         overlays, problem = self._overlays(seen) if saliency is not None else ({}, None)
         warnings = seen.warnings if problem is None else (*seen.warnings, problem)
@@ -204,11 +223,27 @@ class Base:
         chosen = choice or ErrorsChoice()
         if split is not None:
             chosen = replace(chosen, split=split)
-        wanted = Wanted(saliency, self.settings.seed)
+        wanted = Wanted(saliency, self.settings.seed, panel=True)
         networks, _ = self._loaded(chosen.space)
         found = gather(self._store, networks, chosen, partial(wiring.file_hashes, self._store), self._facts(command))
         writer = wiring.dossier_pages(self._explainer(chosen.space), wanted, self.settings, progress)
         return replace(found, synthetic=self._store.setting("synthetic"), writer=writer)
+
+    # -- measuring -----------------------------------------------------------------------------------------------
+
+    def evaluate(self, kind: str, *, split: str | None = None, command: str = "") -> Evaluation:
+        """Measure on a part of the base; ``save(folder)`` writes the page, JSON, tables and plots.
+
+        ``kind`` is one of ``EVALUATIONS``. ``split`` None takes ``test``, else ``val``, else all held-out images.
+        Raises ``UsageError`` for an unknown kind or split, and where no image is held out.
+        """
+        measured = wiring.evaluate(self._store, self.settings, kind, split=split)
+        return replace(
+            measured,
+            settings={**self._facts(command), **measured.settings},
+            synthetic=self._store.setting("synthetic"),
+            writer=wiring.evaluation_writer(),
+        )
 
     def _picture(self, image: Image) -> tuple[str, reading.Picture]:
         name = reading.STANDARD_INPUT if isinstance(image, bytes) else str(image)
@@ -239,7 +274,7 @@ class Base:
         return held[1]
 
     def _overlays(self, seen: Explanation) -> tuple[Mapping[str, Path | None], str | None]:
-        called = seen.retrieval.prediction.predicted
+        called = seen.retrieval.called
         found = seen.saliency.get((QUERY_ID, called))
         if found is None:
             return {"gradcam": None}, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from casebase.answers import finite
 from casebase.explanations import Statement
+from casebase.reading import percent, printable
 
 if TYPE_CHECKING:
     from casebase.ports import EvaluationWriter
@@ -33,7 +35,8 @@ class Column:
     """A column of a table.
 
     ``kind`` says how cells are shown: ``text``, ``count`` (an integer), ``share`` ([0, 1], shown in per cent),
-    ``number`` (four significant digits). ``help`` is a plain-language reading of the figure.
+    ``points`` (a signed difference of shares), ``number`` (four significant digits). ``help`` is a plain-language
+    reading of the figure.
     """
 
     key: str
@@ -47,7 +50,12 @@ Cell = str | int | float | Measured | None
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """One table: ``rows`` map column keys to cells; ``lead`` says in one sentence how to read it."""
+    """One table: ``rows`` map column keys to cells; ``lead`` says in one sentence how to read it.
+
+    Rows may have keys that are no column: they are in the files alone. Page and screen show the first ``shown`` rows,
+    or all of them; files have every row. A ``detail`` is left to the page. A plot with the key of a table stands
+    beside it.
+    """
 
     key: str
     title: str
@@ -55,6 +63,8 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Mapping[str, Cell]]
     notes: Sequence[str] = ()
+    shown: int | None = None
+    detail: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,3 +136,34 @@ def flat(row: Mapping[str, Cell]) -> dict[str, Any]:
         else:
             found[key] = finite(cell) if isinstance(cell, float) else cell
     return found
+
+
+def told(cell: Cell, kind: str) -> str:
+    """A cell as people read it: ``91.0 % (83.8–95.2)``, with the reason where a figure is refused."""
+    if isinstance(cell, Measured):
+        return _measured(cell, kind)
+    if cell is None:
+        return "–"
+    return printable(cell) if isinstance(cell, str) else _figure(cell, kind)
+
+
+def _measured(cell: Measured, kind: str) -> str:
+    if cell.value is None or not math.isfinite(cell.value):
+        return f"– ({printable(cell.reason)})" if cell.reason else "–"
+    if cell.low is None or cell.high is None:
+        return _figure(cell.value, kind)
+    low, high = (_figure(edge, kind).removesuffix(" %") for edge in (cell.low, cell.high))
+    between = " to " if kind == "points" or cell.low < 0 else "–"
+    return f"{_figure(cell.value, kind)} ({low}{between}{high})"
+
+
+def _figure(value: float, kind: str) -> str:
+    if not math.isfinite(value):
+        return "–"
+    if kind == "share":
+        return percent(value)
+    if kind == "points":
+        return f"{100 * value:+.1f}".replace("-", "−")
+    if kind == "number" or (kind == "text" and isinstance(value, float)):
+        return f"{value:.4g}".replace("-", "−")
+    return str(int(value)) if kind == "count" else str(value)

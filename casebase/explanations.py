@@ -112,6 +112,8 @@ class Explanation:
     overlays: Mapping[str, Path | None] = field(default_factory=dict)
     report: Report | None = None
     renderer: Renderer | None = None
+    panel: bool = False
+    """Whether the classes are shown side by side before everything else."""
 
     def to_dict(self) -> dict[str, Any]:
         """The object of schema ``casebase.query/1`` with overlays, maps' figures and all warnings."""
@@ -230,6 +232,31 @@ class Section:
 
 
 @dataclass(frozen=True, eq=False)
+class Side:
+    """One class of the panel: its name and probability, the case that stands for it, or why there is none.
+
+    ``nearer`` is a case still nearer that is predicted so and labelled otherwise; ``role`` is ``predicted`` or
+    ``rival``.
+    """
+
+    name: str
+    probability: str
+    role: str
+    card: Card | None
+    empty: str | None
+    nearer: Card | None
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """The probable classes side by side, the answer first."""
+
+    title: str
+    lead: str
+    sides: Sequence[Side]
+
+
+@dataclass(frozen=True, eq=False)
 class Scale:
     """A colour bar that is true to the maps drawn with it: ``pixels (h, w, 3)`` and the text at its two ends."""
 
@@ -288,6 +315,8 @@ class Report:
     synthetic: str | None
     explanation: Explanation
     next_commands: Sequence[str] = ()
+    panel: Panel | None = None
+    reranked: Statement | None = None
     label: str | None = None
     label_probability: float | None = None
     notes: Sequence[Statement] = ()

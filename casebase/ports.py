@@ -18,6 +18,7 @@ from casebase.reading import Preprocess
 if TYPE_CHECKING:
     from casebase.dossiers import Dossier
     from casebase.evaluations import Evaluation
+    from casebase.evidence import EvidenceTable
     from casebase.explanations import Report
 
 Matrix = NDArray[np.float32]
@@ -201,6 +202,13 @@ class CaseBase(Protocol):
 
     def comparable(self, space: str, predicted: str, distance: float) -> Comparable | None:
         """How usual a nearest-twin distance is for this class; None with too few reference images."""
+        ...
+
+    def evidence(self, space: str) -> EvidenceTable | None:
+        """What the network said of the held-out images, and how near the cases lie to them; None without any.
+
+        None also for ``contribution``, whose distances depend on the class.
+        """
         ...
 
     def class_names(self) -> Sequence[str]:

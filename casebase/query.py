@@ -25,6 +25,7 @@ from casebase.retrieve import Answer, Question, Themselves
 from casebase.reuse import support
 from casebase.rivals import choose_rivals
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE, stored_space
+from casebase.weighing import calibrated, panel, weighed
 
 TRIES = 3
 """A question is put this often while somebody publishes again and again."""
@@ -32,7 +33,7 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is wanted: rows per list, the space to compare in, and a rival class by name.
+    """What is wanted: rows per list, the space to compare in, a rival by name, and whether neighbours re-rank.
 
     ``label`` is what the image is, where that is known; it is then asked about as a rival, however improbable.
     """
@@ -40,6 +41,7 @@ class Ask:
     k: int = 5
     space: str = NETWORK_SPACE
     rival: str | None = None
+    rerank: bool = False
     label: str | None = None
 
     def __post_init__(self) -> None:
@@ -165,6 +167,10 @@ def check(wanted: Ask, networks: Networks, case_base: CaseBase) -> None:
             )
     if wanted.space == CONTRIBUTION and networks.classifier.class_weights(networks.classifier.classes[0]) is None:
         raise UsageError("the space 'contribution' needs a network whose head is one linear layer; use --space avgpool")
+    if wanted.rerank and wanted.space == CONTRIBUTION:
+        raise UsageError(
+            "contribution tilts toward the predicted class, so it cannot weigh classes; use --space avgpool"
+        )
     if wanted.rival is not None and wanted.rival not in networks.classifier.classes:
         near = ", ".join(list(networks.classifier.classes)[:8])
         raise UnknownClass(
@@ -200,10 +206,11 @@ def _retrieve(
     embed_seconds: float,
 ) -> Retrieval:
     started = clock.seconds()
-    called = prediction.predicted
     copies = case_base.known_pixels(picture.pixel_hash)
     groups = frozenset(case.group for case in copies if case.group is not None)
     themselves = Themselves(picture.pixel_hash, picture.look_hash, groups)
+    reranked = weighed(prediction, vector, wanted.space, case_base, themselves) if wanted.rerank else None
+    called = prediction.predicted if reranked is None else reranked.predicted
     weighted = wanted.space == CONTRIBUTION
     weights = networks.classifier.class_weights(called) if weighted else None
     if weights is not None and not weights.any():
@@ -216,7 +223,8 @@ def _retrieve(
     others = tuple(c for c in classes if c != called)
     overall = question.list(Role.COUNTERFACTUAL, where=Where(others)) if others else None
     nun = overall.rows[0] if overall and overall.rows else None
-    rivals = choose_rivals(prediction, None if nun is None else nun.case.predicted, wanted.rival, classes, wanted.label)
+    unlike_class = None if nun is None else nun.case.predicted
+    rivals = choose_rivals(prediction, unlike_class, wanted.rival, classes, called, wanted.label)
     unlike = [question.list(Role.COUNTERFACTUAL, where=Where((r.name,))) for r in rivals if r.available]
     semi: Answer | None = None
     if nun is not None and twins.rows:
@@ -228,7 +236,8 @@ def _retrieve(
     plain = Question(case_base, NETWORK_SPACE, vector, wanted.k, themselves).list(Role.NEAREST) if weighted else nearest
     twin = twins.rows[0].distance if twins.rows else None
     gate = None if twin is None else case_base.comparable(wanted.space, called, twin)
-    trust = support(prediction, plain.rows, twin, None if nun is None else nun.distance, gate)
+    trust = support(prediction, plain.rows, twin, None if nun is None else nun.distance, gate, called)
+    trust = calibrated(trust, wanted.space, case_base, themselves, reranked)
     sources = {"nearest": nearest.source, "twins": twins.source, "counterfactuals": _worst(unlike)}
     return Retrieval(
         query=replace(_asked(name, picture, copies), label=wanted.label),
@@ -243,6 +252,8 @@ def _retrieve(
         fingerprint=networks.classifier.fingerprint,
         k=wanted.k,
         warnings=tuple(caveats(wanted.k, wanted.space, called, nearest, twins, unlike, rivals, copies, classes, semi)),
+        panel=panel(question, prediction, called, classes, twins, rivals, unlike),
+        reranked=reranked,
         seconds=_spent(embed_seconds, clock.seconds() - started),
     )
 

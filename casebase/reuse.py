@@ -16,18 +16,19 @@ def support(
     twin: float | None,
     unlike: float | None,
     comparable: Comparable | None,
+    called: str | None = None,
 ) -> Support:
-    """The neighbours' evidence.
+    """The neighbours' evidence for ``called``, which is the predicted class unless the answer was re-ranked.
 
     ``twin`` and ``unlike`` are the distances of the nearest twin and of the nearest case of any other predicted class.
     ``trust_score = unlike / (twin + 1e-12)``: above 1 the query lies nearer to its own class. On unit vectors
     ``1 - cosine`` is half the squared Euclidean distance, so this is the square of a ratio of Euclidean distances.
     """
-    called = prediction.predicted
+    called = prediction.predicted if called is None else called
     both = twin is not None and unlike is not None
     return Support(
         trust_score=unlike / (twin + EPSILON) if both else None,  # type: ignore[operator]  # both checked above
-        softmax=prediction.confidence,
+        softmax=prediction.probabilities[called],
         k_same=sum(row.case.predicted == called for row in nearest),
         k_unlike=sum(row.case.predicted != called for row in nearest),
         k_label=sum(row.case.label == called for row in nearest),
@@ -47,4 +48,5 @@ def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
     share, extra = successes / n, z * z / n
     centre = (share + extra / 2) / (1 + extra)
     half = z / (1 + extra) * math.sqrt(share * (1 - share) / n + extra / (4 * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return 0.0 if successes == 0 else low, 1.0 if successes == n else high  # exactly, whatever is lost in rounding

@@ -21,8 +21,11 @@ from casebase.answers import (
     Support,
 )
 from casebase.cases import Case
+from casebase.correctness import Calibrated, Comparison
 from casebase.explain.report import compose
 from casebase.explanations import QUERY_ID, Deletion, Explanation, Report, SaliencyMap, Shown, WhereMap
+from casebase.panel import Contender
+from casebase.rerank import Reranked
 
 GATE = Comparable(share=0.4, n=50, low=0.28, high=0.54, reference="held-out images")
 
@@ -83,12 +86,18 @@ class Made:
     gone: Sequence[str] = ()
     residual: float = 0.01
     degenerate: str | None = None
+    correct: tuple[Calibrated | None, Calibrated | None] = (None, None)
+    comparison: Comparison | None = None
+    panel: Sequence[Contender] = ()
+    side_by_side: bool = False
+    reranked: Reranked | None = None
 
     @property
     def explanation(self) -> Explanation:
         """The explanation these make, with a picture and maps for every case but those ``gone``."""
         called = max(self.probabilities, key=lambda name: self.probabilities[name])
         rows = [*self.nearest, *self.twins, *self.counterfactuals, *self.semi_factuals]
+        rows += [row for one in self.panel for row in (one.agreed, one.nearer) if row is not None]
         cases = {one.case.id: one.case for one in rows if one.case.id not in self.gone}
         signed = np.array([[0.9, -0.1], [0.0, -0.05]], np.float32)
         retrieval = Retrieval(
@@ -99,11 +108,15 @@ class Made:
             counterfactuals=ranked(self.counterfactuals),
             semi_factuals=ranked(self.semi_factuals),
             rivals=self.rivals,
-            trust=Support(self.trust, self.probabilities[called], 2, 0, 2, None, self.comparable),
+            trust=Support(
+                self.trust, self.probabilities[called], 2, 0, 2, None, self.comparable, *self.correct, self.comparison
+            ),
             search=Search("avgpool", "cosine", 90, {"nearest": ListSource("exact", 1.0)}),
             fingerprint="f" * 16,
             k=2,
             warnings=self.warnings,
+            panel=self.panel,
+            reranked=self.reranked,
         )
         saliency = {(QUERY_ID, name): corner(name, QUERY_ID, self.degenerate) for name in self.probabilities}
         return Explanation(
@@ -115,6 +128,7 @@ class Made:
             warnings=self.warnings,
             facts={"Seed": "0"},
             seconds={"explain": 0.5},
+            panel=self.side_by_side,
         )
 
     @property

@@ -14,8 +14,8 @@ import casebase
 PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "create", "open"},
     "casebase.api": {
-        "Base", "Demo", "Dossier", "ErrorsChoice", "Findings", "IndexOptions", "IndexSummary", "ModelChoice", "Stats",
-        "check", "check_data", "data_of", "demo", "doctor", "plan", "preview",
+        "EVALUATIONS", "Base", "Demo", "Dossier", "ErrorsChoice", "Evaluation", "Findings", "IndexOptions",
+        "IndexSummary", "ModelChoice", "Stats", "check", "check_data", "data_of", "demo", "doctor", "plan", "preview",
     },
     "casebase.evaluate": set(),
     "casebase.explain": {

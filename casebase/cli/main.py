@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from casebase import __version__
-from casebase.cli import cases_cmd, demo_cmd, errors_cmd, exits, index_cmd, query_cmd, upkeep_cmd
+from casebase.cli import cases_cmd, demo_cmd, errors_cmd, evaluate_cmd, exits, index_cmd, query_cmd, upkeep_cmd
 from casebase.cli.screen import fail
 from casebase.errors import CasebaseError
 
@@ -38,6 +38,7 @@ app.command("repair")(upkeep_cmd.repair)
 app.command("doctor")(upkeep_cmd.doctor)
 app.command("config")(upkeep_cmd.config)
 app.add_typer(cases_cmd.app, name="cases")
+app.add_typer(evaluate_cmd.app, name="evaluate")
 
 
 def _version(*, value: bool) -> None:
@@ -59,8 +60,8 @@ def _main(
 
 
 STOPPED = "stopped; what was finished is kept, and the same command goes on from there"
-GROUP = "cases"
-"""The one command that has commands of its own."""
+GROUPS = ("cases", "evaluate")
+"""Commands that have commands of their own."""
 COMMON_FLAGS = ("--json", "--quiet", "-q", "--debug", "--no-color")
 COMMON_VALUES = ("--base", "--seed", "--device")
 
@@ -76,7 +77,7 @@ def commands_first(arguments: Sequence[str]) -> list[str]:
             moved.append(rest.pop(0))
         elif head in COMMON_VALUES and len(rest) > 1:
             moved += [rest.pop(0), rest.pop(0)]
-        elif not head.startswith("-") and (not words or words == [GROUP]):
+        elif not head.startswith("-") and (not words or (words[0] in GROUPS and len(words) == 1)):
             words.append(rest.pop(0))
         else:
             break

@@ -27,6 +27,10 @@ def query(
     space: Annotated[str, typer.Option(help="avgpool, contribution or clip.")] = "avgpool",
     rival: Annotated[str | None, typer.Option(help="Ask only why not this class.")] = None,
     saliency: Annotated[str, typer.Option(help="Saliency method: gradcam.")] = "gradcam",
+    rerank: Annotated[
+        bool,
+        typer.Option("--rerank", help="Let the neighbours weigh in, as far as held-out images show that it helps."),
+    ] = False,
     no_overlays: Annotated[bool, typer.Option("--no-overlays", help="No maps.")] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write one self-contained HTML page; a folder for several images.")
@@ -61,7 +65,7 @@ def query(
             try:
                 seen = opened.explain(
                     sys.stdin.buffer.read() if name == STDIN else name,
-                    k=k, space=space, rival=rival, saliency=None if no_overlays else saliency,
+                    k=k, space=space, rival=rival, saliency=None if no_overlays else saliency, rerank=rerank,
                     command=" ".join(["casebase", *sys.argv[1:]]),
                 )  # fmt: skip
             except (ImageError, UsageError, NoNeighbour) as error:

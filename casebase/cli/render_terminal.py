@@ -15,11 +15,15 @@ from rich.table import Table
 from rich.text import Text
 
 from casebase.cli.lines import WIDEST, Lines
-from casebase.explanations import Card, Level, Pixels, Report, Section, Statement
+from casebase.explanations import Card, Level, Panel, Pixels, Report, Section, Side, Statement
 from casebase.reading import percent
 
 THUMBNAIL = 8
 """Columns of a thumbnail; a cell is twice as high as wide, so it takes half as many rows."""
+SIDE = 18
+"""Columns that one class of the panel needs at least …"""
+WIDE_SIDE = 30
+"""… and at most."""
 _ROLES = {"predicted": "● ", "rival": "◇ "}
 _ALIKE = "alike: share of pairs inside the case's predicted class that are no more alike than query and case."
 
@@ -32,6 +36,8 @@ def terminal(report: Report, console: Console, *, pictures: bool) -> None:
     screen = _Screen(console, report, pictures=pictures and _colourful(console))
     screen.head()
     screen.verdict()
+    if report.panel is not None:
+        screen.panel(report.panel)
     for place, section in enumerate(report.sections):
         screen.section(section, headed=place == 0)
     screen.trust()
@@ -83,6 +89,8 @@ class _Screen(Lines):
         if report.runner_up is not None and report.runner_up_probability is not None:
             line.append_text(self._text(f"  runner-up {report.runner_up} {percent(report.runner_up_probability)}"))
         self._print(line)
+        if report.reranked is not None:
+            self._print(self._text(report.reranked.text))
         self._print(self._text(f"{report.base} · {report.network} · {report.date}", "dim"))
         if report.synthetic is not None:
             self._print(self._text(f"Synthetic. {report.synthetic}", "reverse"))
@@ -92,6 +100,37 @@ class _Screen(Lines):
         self._gap()
         for statement in (self.report.verdict, *self.report.also):
             self._statement(statement)
+
+    def panel(self, panel: Panel) -> None:
+        """The probable classes in columns of equal width, the answer first."""
+        self._gap()
+        self._print(self._text(panel.title, "bold"))
+        self._print(self._text(panel.lead, "dim"), indent=2)
+        abreast = max(1, min(len(panel.sides), self.width // SIDE))
+        for start in range(0, len(panel.sides), abreast):
+            table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+            shown = panel.sides[start : start + abreast]
+            for _ in shown:
+                table.add_column(width=min(WIDE_SIDE, self.width // abreast - 2), overflow="fold")
+            table.add_row(*(self._side(side) for side in shown))
+            self.console.print(table, width=self.width)
+
+    def _side(self, side: Side) -> Text:
+        """One class from top to bottom: name, case, and a nearer case that disagrees with its label."""
+        lines = [self._text(f"{_ROLES[side.role]}{side.name} {side.probability}", "bold")]
+        lines += self._stands(side.card, "") if side.card is not None else [self._text(side.empty or "")]
+        if side.nearer is not None:
+            lines += self._stands(side.nearer, "✕ nearer still:" if side.card is not None else "✕ the nearest:")
+        return Text("\n").join(lines)
+
+    def _stands(self, card: Card, mark: str) -> list[Text]:
+        differ = "strike" if card.label != card.predicted else ""
+        names = Text.assemble(self._text(f"{card.label} → "), self._text(card.predicted, differ))
+        lines = [names, self._text(f"alike {card.alike}"), self._text(f"distance {card.neighbour.distance:.3f}")]
+        if self.pictures and card.picture is not None and card.picture.pixels is not None:
+            lines.insert(0, half_blocks(card.picture.pixels, 2 * THUMBNAIL))
+        marked = [self._text(mark, "bold red")] if mark else []
+        return [*marked, *lines, self._text(card.case_id, "dim")]
 
     def section(self, section: Section, *, headed: bool) -> None:
         """One list as a table, or the reason why it is empty. Column names stand over the first list only."""

@@ -17,6 +17,8 @@ from casebase.reuse import wilson
 
 DRAWS = 1000
 LEVEL = 0.95
+_AT_ONCE = 500_000
+"""Clusters drawn at once, in all samples together."""
 
 Rows = NDArray[np.intp]
 
@@ -66,6 +68,61 @@ def bootstrap(
     if not np.isfinite(value):
         return Measured(None, n=n, reason="not defined on these images")
     return Measured(value, low, high, n)
+
+
+def bootstrap_all(
+    statistics: Callable[[Rows], NDArray[np.float64]],
+    n: int,
+    *,
+    groups: Sequence[Hashable | None] | None = None,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> list[Measured]:
+    """Several statistics ``(s,)`` of the same rows, each as :func:`bootstrap` gives it, from one set of samples.
+
+    A figure that is the same in every sample (nothing was wrong, or everything) has no interval: no sample could
+    show what was not seen once.
+    """
+    values = statistics(np.arange(n))
+    drawn = np.stack([statistics(rows) for rows in resamples(n, groups, seed, draws)])
+    found = []
+    for value, column in zip(values.tolist(), drawn.T, strict=True):
+        low, high = interval(column)
+        if not np.isfinite(value):
+            found.append(Measured(None, n=n, reason="not defined on these images"))
+        elif low == high:
+            found.append(Measured(value, n=n, reason="the same in every resample"))
+        else:
+            found.append(Measured(value, low, high, n))
+    return found
+
+
+def grouped_share(good: NDArray[np.bool_], groups: Sequence[Hashable | None], seed: int = 0) -> Measured:
+    """The share of true values ``(n,)``: Wilson's interval, or a bootstrap by group where images belong together.
+
+    Where groups are all good or all bad, no resample could show the contrary: Wilson's interval with the number of
+    groups in the place of n.
+    """
+    n, successes = len(good), int(good.sum())
+    named = [group for group in groups if group is not None]
+    if n == 0 or len(set(named)) == len(named):
+        return share(successes, n)
+    number = {group: place for place, group in enumerate(dict.fromkeys(named))}
+    alone = iter(range(len(number), n + len(number)))
+    codes = np.array([next(alone) if group is None else number[group] for group in groups])
+    _, codes = np.unique(codes, return_inverse=True)
+    sizes, right = np.bincount(codes), np.bincount(codes, weights=good)
+    if successes in (0, n):
+        low, high = wilson(len(sizes) if successes else 0, len(sizes))
+        return Measured(successes / n, low, high, n)
+    random = clock.generator(seed)
+    drawn = np.empty(DRAWS)
+    block = max(1, _AT_ONCE // len(sizes))
+    for start in range(0, DRAWS, block):
+        picked = random.integers(0, len(sizes), size=(min(block, DRAWS - start), len(sizes)))
+        drawn[start : start + block] = right[picked].sum(axis=1) / sizes[picked].sum(axis=1)
+    low_, high_ = interval(drawn)
+    return Measured(successes / n, low_, high_, n)
 
 
 def interval(drawn: NDArray[np.float64]) -> tuple[float | None, float | None]:

@@ -11,7 +11,8 @@ from casebase.dossiers import Dossier, Entry
 from casebase.explain import sentences
 from casebase.explain.encoding import data_uri
 from casebase.explain.figures import within
-from casebase.explain.render_html import environment, own, policy, trusted
+from casebase.explain.pages import own, policy, trusted
+from casebase.explain.render_html import templates
 from casebase.explanations import QUERY_ID, Bar, Explanation
 from casebase.reading import percent, printable
 
@@ -39,7 +40,7 @@ class Surroundings:
 
 
 def _render(name: str, **values: Any) -> str:
-    return environment().get_template(name).render(**values)
+    return templates().get_template(name).render(**values)
 
 
 class IndexPage:

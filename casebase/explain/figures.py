@@ -63,7 +63,7 @@ class Gallery:
 
     def __init__(self, explanation: Explanation) -> None:
         self._explanation = explanation
-        self._called = explanation.retrieval.prediction.predicted
+        self._called = explanation.retrieval.called
         self._cases: dict[tuple[str, str], CasePictures] = {}
         query = explanation.shown.get(QUERY_ID)
         self._query = None if query is None else within(query.view, CASE_SIDE)

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import secrets
 from collections.abc import Callable
 from functools import cache
-from html import escape
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from casebase.errors import StorageFailed
 from casebase.explain.encoding import Encoded, shown
+from casebase.explain.pages import environment, framed, inert, own, policy, trusted
 from casebase.explain.render_json import dumps
 from casebase.explanations import Pixels, Report
 from casebase.reading import percent
 
-TEMPLATES = Path(__file__).parent / "templates"
 LIMIT = 5_000_000
 """A page above this many bytes is made again with smaller pictures."""
 _STEPS = ((512, 85), (256, 80), (160, 70))  # longest side in pixels, JPEG quality
-_FRAME_HEIGHT = 900
 
 
 class HtmlRenderer:
@@ -64,17 +59,13 @@ class HtmlRenderer:
 
     def inline(self, report: Report) -> str:
         """The page in a frame of its own, for a notebook cell: neither can touch the other."""
-        page, title = escape(self.page(report), quote=True), escape(report.title, quote=True)
-        return (
-            f'<iframe title="{title}" srcdoc="{page}" sandbox="allow-modals" width="100%" height="{_FRAME_HEIGHT}" '
-            'frameborder="0" loading="lazy"></iframe>'
-        )
+        return framed(self.page(report), report.title)
 
     def _page(self, report: Report, encoded: Callable[[Pixels, int], str]) -> str:
         style, script = (own(name) for name in ("report.css", "report.js"))
         data = dumps(report.explanation.to_dict(), indent=None)
         return (
-            environment()
+            templates()
             .get_template("report.html.j2")
             .render(
                 report=report,
@@ -88,51 +79,12 @@ class HtmlRenderer:
 
 
 @cache
-def environment() -> Environment:
-    """The templates, compiled once: every name is escaped, a name that is not there is an error."""
-    found = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_unbroken,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def templates() -> Environment:
+    """The templates with what pages of reports format numbers by, compiled once."""
+    found = environment()
     found.filters["percent"] = percent
     found.filters["hundredths"] = _hundredths
     return found
-
-
-def policy(style: str, script: str) -> str:
-    """The content security policy of a page with exactly this style and script."""
-    return (
-        f"default-src 'none'; img-src data:; style-src '{_source_hash(style)}'; script-src '{_source_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _source_hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
-
-
-def own(name: str) -> str:
-    """A style or script of ours."""
-    return (TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def inert(json_text: str) -> str:
-    """JSON that cannot end the element it stands in, nor open another."""
-    return json_text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
-
-
-def trusted(text: str) -> Markup:
-    """The only way round escaping: our own style and script, and JSON without a ``<``."""
-    return Markup(text)  # noqa: S704  # every caller stands in this file
-
-
-def _unbroken(value: object) -> object:
-    """Text in which no line break can part a number from its per cent sign."""
-    return value.replace(" %", "\u00a0%") if type(value) is str else value
 
 
 def _hundredths(value: float) -> str:

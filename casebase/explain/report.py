@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from casebase.answers import Neighbour, Retrieval, Role
-from casebase.explain import sentences, verdict
+from casebase.explain import evidence_words, sentences, verdict
 from casebase.explain.figures import Gallery
-from casebase.explanations import Card, Explanation, Level, Report, Section, Statement
-from casebase.reading import STANDARD_INPUT, printable
+from casebase.explanations import Card, Explanation, Level, Panel, Report, Section, Side, Statement
+from casebase.panel import Contender
+from casebase.reading import STANDARD_INPUT, percent, printable
 from casebase.settings import DEFAULT_BASE
 
 
@@ -31,15 +32,16 @@ def compose(
     answer = explanation.retrieval
     said = answer.prediction
     gallery = Gallery(explanation)
-    name, called = printable(answer.query.path), printable(said.predicted)
+    name, called, other = printable(answer.query.path), printable(answer.called), answer.runner_up
+    sections = _Sections(answer, gallery)
     worst, also = verdict.verdicts(answer)
     return Report(
         title=f"{name}: called {called}",
         file_name=name,
         called=called,
-        confidence=said.confidence,
-        runner_up=None if said.runner_up is None else printable(said.runner_up),
-        runner_up_probability=None if said.runner_up is None else said.probabilities[said.runner_up],
+        confidence=said.probabilities[answer.called],
+        runner_up=None if other is None else printable(other),
+        runner_up_probability=None if other is None else said.probabilities[other],
         base=printable(base),
         network=printable(network),
         date=printable(date),
@@ -47,7 +49,7 @@ def compose(
         also=also,
         bars=verdict.bars(answer),
         query_figures=gallery.of_query(_looked_at(answer)),
-        sections=_Sections(answer, gallery).all(),
+        sections=sections.all(),
         scales=gallery.scales(),
         checks=checks(explanation),
         warnings=[Statement(printable(w)) for w in dict.fromkeys([*explanation.warnings, *answer.warnings])],
@@ -57,13 +59,15 @@ def compose(
         next_commands=commands(answer, base),
         label=None if answer.query.label is None else printable(answer.query.label),
         label_probability=None if answer.query.label is None else said.probabilities.get(answer.query.label),
+        panel=sections.panel() if explanation.panel and answer.panel else None,
+        reranked=None if answer.reranked is None else Statement(evidence_words.reranked(answer.reranked)),
     )
 
 
 def _looked_at(answer: Retrieval) -> list[str]:
     """The rivals in the order in which their maps are shown: the label first, where it is known and not the answer."""
     label = answer.query.label
-    first = [] if label is None or label == answer.prediction.predicted else [label]
+    first = [] if label is None or label == answer.called else [label]
     return list(dict.fromkeys([*first, *(rival.name for rival in answer.rivals)]))
 
 
@@ -75,8 +79,26 @@ class _Sections:
     def all(self) -> list[Section]:
         return [self._nearest(), self._twins(), *map(self._rival, range(len(self.answer.rivals))), self._semi()]
 
+    def panel(self) -> Panel:
+        """The probable classes side by side."""
+        title = "Side by side: the nearest case of each probable class"
+        sides = [self._side(found, place) for place, found in enumerate(self.answer.panel)]
+        return Panel(title, evidence_words.panel_lead(self.answer), sides)
+
+    def _side(self, found: Contender, place: int) -> Side:
+        name = printable(found.name)
+        title = f"{name}, side by side"
+        return Side(
+            name=name,
+            probability=percent(found.probability),
+            role="rival" if place else "predicted",
+            card=None if found.agreed is None else self._card(found.agreed, title, None),
+            empty=None if found.agreed is not None else evidence_words.no_case(found),
+            nearer=None if found.nearer is None else self._card(found.nearer, title, found.name),
+        )
+
     def _nearest(self) -> Section:
-        answer, called = self.answer, self.answer.prediction.predicted
+        answer, called = self.answer, self.answer.called
         total, against = len(answer.nearest), len(answer.contradicting)
         same = sum(row.case.predicted == called for row in answer.nearest)
         labelled = sum(row.case.label == called for row in answer.nearest)
@@ -91,7 +113,7 @@ class _Sections:
 
     def _twins(self) -> Section:
         answer = self.answer
-        called = printable(answer.prediction.predicted)
+        called = printable(answer.called)
         lead = f"The nearest cases the network also calls {called}. What they are is their label."
         empty = sentences.emptiness(answer, Role.TWIN)
         return self._section("twins", f"Why {called}: twins", lead, "predicted", rows=answer.twins, empty=empty)
@@ -102,27 +124,29 @@ class _Sections:
         empty = f"No case of class {name} in this base."
         if rival.available:
             empty = f"No case predicted {name} is left once the query's own copies are taken out."
-        lead = sentences.rival_lead(rival, self.answer.prediction.confidence)
+        lead = sentences.rival_lead(rival, self.answer.prediction.probabilities[self.answer.called])
         rows = [replace(row, rank=rank) for rank, row in enumerate(self.answer.of_rival(rival.name), start=1)]
         return self._section(f"rival-{place + 1}", f"Why not {name}", lead, "rival", rows=rows, empty=empty)
 
     def _semi(self) -> Section:
         answer = self.answer
-        called = printable(answer.prediction.predicted)
+        called = printable(answer.called)
         lead = f"Cases that lie toward the nearest rival case and are still called {called}."
         empty = sentences.emptiness(answer, Role.SEMI_FACTUAL)
         rows = answer.semi_factuals
         return self._section("even-if", f"Even if: still {called}", lead, "predicted", rows=rows, empty=empty)
 
     def _section(self, key: str, title: str, lead: str, role: str, *, rows: Sequence[Neighbour], empty: str) -> Section:
-        cards = [self._card(row, title, contradicts=role != "rival") for row in rows]
+        spoken = None if role == "rival" else self.answer.called
+        cards = [self._card(row, title, spoken) for row in rows]
         return Section(key, title, lead, cards, None if cards else empty, role)
 
-    def _card(self, row: Neighbour, title: str, *, contradicts: bool) -> Card:
+    def _card(self, row: Neighbour, title: str, spoken: str | None) -> Card:
+        """A case as shown; marked where it speaks against ``spoken``, the class it is shown for."""
         case = row.case
         path, label, predicted = printable(case.path), printable(case.label), printable(case.predicted)
         pictures = self.gallery.of_case(case.id, case.predicted, path)
-        against = sentences.objection(row, self.answer.prediction.predicted) if contradicts else None
+        against = None if spoken is None else sentences.objection(row, spoken)
         large, reading = sentences.alike(row)
         names = f"labelled {label}, predicted {predicted}"
         alt = f"{title}, number {row.rank}: {names}, {sentences.detail(row)}, file {path}."
@@ -153,6 +177,8 @@ def checks(explanation: Explanation) -> list[Statement]:
         if not any(reason in warning for warning in explanation.warnings):
             text = f"The map of {printable(image)} {reason} and is not shown: {printable(found.degenerate)}."
             told.append(Statement(text, Level.CAUTION))
+    if answer.trust.comparison is not None:
+        told.append(Statement(evidence_words.comparison(answer.trust.comparison)))
     rows = [*answer.nearest, *answer.twins, *answer.counterfactuals, *answer.semi_factuals]
     told += filter(None, [sentences.where_check(list(explanation.where.values())), sentences.disagreement(rows)])
     return sorted(told, key=lambda statement: verdict.WEIGHT[statement.level])
@@ -169,7 +195,7 @@ def commands(answer: Retrieval, base: str) -> list[str]:
         offered.append(f"casebase cases show {shlex.quote(against.case.id)}{where}")
     path = answer.query.path
     if path != STANDARD_INPUT and printable(path) == path:
-        rival = answer.prediction.runner_up
+        rival = answer.runner_up
         if rival is not None and printable(rival) == rival and len(answer.rivals) != 1:
             offered.append(f"casebase query {shlex.quote(path)} --rival {shlex.quote(rival)}{where}")
         offered.append(f"casebase query {shlex.quote(path)} --report report.html{where}")

@@ -157,7 +157,7 @@ def disagreement(rows: Sequence[Neighbour]) -> Statement | None:
 
 def emptiness(answer: Retrieval, role: Role) -> str:
     """Why a list has no row, said where the row would stand."""
-    called = printable(answer.prediction.predicted)
+    called = printable(answer.called)
     if role == Role.NEAREST:
         return "No case to compare with: this base holds nothing but the query itself."
     if role == Role.TWIN:

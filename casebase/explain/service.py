@@ -23,6 +23,7 @@ from casebase.explain import deletion, where_map
 from casebase.explain.album import Album, Look, Thumbnail, in_threads
 from casebase.explain.passes import Passes, Read
 from casebase.explanations import QUERY_ID, Deletion, Explanation, Pixels, SaliencyMap, Shown, WhereMap, frozen
+from casebase.panel import low_margin
 from casebase.ports import Matrix, Reading, Vector
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
 
@@ -70,10 +71,11 @@ class ExplainedNetwork(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """What to draw: the saliency method, or None for no overlays."""
+    """What to draw: the saliency method, or None for no overlays; ``panel`` asks for it at any margin."""
 
     method: str | None = "gradcam"
     seed: int = 0
+    panel: bool = False
 
     def __post_init__(self) -> None:
         if self.method is not None and self.method not in METHODS:
@@ -96,20 +98,27 @@ def explain(
     return next(explainer.explain([(retrieval, picture)], wanted, facts))
 
 
-def shown_cases(retrieval: Retrieval) -> dict[str, Neighbour]:
+def panel_rows(retrieval: Retrieval) -> list[Neighbour]:
+    """The cases that stand for the classes side by side."""
+    return [row for one in retrieval.panel for row in (one.agreed, one.nearer) if row is not None]
+
+
+def shown_cases(retrieval: Retrieval, *, panel: bool = False) -> dict[str, Neighbour]:
     """Every case of a retrieval by id: all of them are shown as pictures."""
     rows = [*retrieval.nearest, *retrieval.twins, *retrieval.counterfactuals, *retrieval.semi_factuals]
+    rows += panel_rows(retrieval) if panel else []
     found: dict[str, Neighbour] = {}
     for row in rows:
         found.setdefault(row.case.id, row)
     return found
 
 
-def mapped_cases(retrieval: Retrieval) -> set[str]:
+def mapped_cases(retrieval: Retrieval, *, panel: bool = False) -> set[str]:
     """Ids of the cases that get maps, a forward pass each: the first of each list and of the rivals asked about."""
     rows = [*retrieval.nearest[:MAPPED], *retrieval.twins[:MAPPED], *retrieval.semi_factuals[:MAPPED]]
     for name in mapped_rivals(retrieval):
         rows += retrieval.of_rival(name)[:MAPPED]
+    rows += panel_rows(retrieval) if panel else []
     return {row.case.id for row in rows}
 
 
@@ -129,6 +138,7 @@ class _Work:
     shown: dict[str, Shown]
     query: Look | None
     query_key: str
+    panel: bool
     mapped: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     saliency: dict[tuple[str, str], SaliencyMap] = field(default_factory=dict)
@@ -143,7 +153,7 @@ class _Work:
         """The (image, class) pairs that get a saliency map."""
         pairs = [(name, self.cases[name].case.predicted) for name in self.mapped]
         if self.query is not None:
-            called = self.retrieval.prediction.predicted
+            called = self.retrieval.called
             pairs = [(QUERY_ID, name) for name in (called, *mapped_rivals(self.retrieval))] + pairs
         return [(image, target) for image, target in dict.fromkeys(pairs) if knows(target)]
 
@@ -187,7 +197,7 @@ class Explainer:
         rest = iter(asked)
         while block := list(islice(rest, BLOCK)):
             started = clock.seconds()
-            looked = self._look(block)
+            looked = self._look(block, wanted)
             self._read(looked, wanted)
             if wanted.method is not None:
                 self._saliency(looked)
@@ -196,12 +206,13 @@ class Explainer:
             spent = (clock.seconds() - started) / len(block)
             yield from (_finished(work, facts, spent) for work in looked.works)
 
-    def _look(self, block: Sequence[tuple[Retrieval, Query]]) -> _Block:
+    def _look(self, block: Sequence[tuple[Retrieval, Query]], wanted: Wanted) -> _Block:
         queries = in_threads(self._query, [query for _, query in block])
-        works = [
-            _Work(retrieval, shown_cases(retrieval), shown, seen, query.pixel_hash)
-            for (retrieval, query), (shown, seen, _) in zip(block, queries, strict=True)
-        ]
+        works = []
+        for (retrieval, query), (shown, seen, _) in zip(block, queries, strict=True):
+            panel = wanted.panel or low_margin(retrieval)
+            cases = shown_cases(retrieval, panel=panel)
+            works.append(_Work(retrieval, cases, shown, seen, query.pixel_hash, panel))
         for work, (_, _, told) in zip(works, queries, strict=True):
             work.warnings += [*work.retrieval.warnings, *([] if told is None else [told])]
         everyone = {row.case.id: row.case for work in works for row in work.cases.values()}
@@ -210,7 +221,7 @@ class Explainer:
         for work in works:
             if work.query is not None:
                 views[work.query_key] = work.query.view
-            mapped = mapped_cases(work.retrieval)
+            mapped = mapped_cases(work.retrieval, panel=work.panel)
             lost: dict[str, list[str]] = {}
             for name, row in work.cases.items():
                 if name in looked.lost:
@@ -273,7 +284,7 @@ class Explainer:
     def _deletions(self, works: Sequence[_Work], seed: int) -> None:
         tried: list[tuple[_Work, str, deletion.Trial]] = []
         for work in works:
-            called = work.retrieval.prediction.predicted
+            called = work.retrieval.called
             found = work.saliency.get((QUERY_ID, called))
             if found is not None and found.degenerate is None and work.query is not None:
                 tried.append((work, called, deletion.trial(work.query.view, found.values, seed)))
@@ -294,7 +305,7 @@ class Explainer:
                 work.warnings.append(f"no where maps: {reason}")
             elif work.query is not None and work.mapped:
                 weighted = work.retrieval.search.space == CONTRIBUTION
-                called = work.retrieval.prediction.predicted
+                called = work.retrieval.called
                 _where_of(work, block.reads, self._network.class_weights(called) if weighted else None)
 
     def _unsplit(self, work: _Work) -> str | None:
@@ -331,5 +342,5 @@ def _finished(work: _Work, facts: Mapping[str, str], spent: float) -> Explanatio
     return Explanation(
         retrieval=work.retrieval, shown=work.shown, saliency=work.saliency, where=work.where,
         deletions=work.deletions, warnings=tuple(dict.fromkeys(work.warnings)), facts=facts,
-        seconds={**before, "explain": spent, "total": before["total"] + spent},
+        seconds={**before, "explain": spent, "total": before["total"] + spent}, panel=work.panel,
     )  # fmt: skip

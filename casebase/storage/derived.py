@@ -15,9 +15,9 @@ from sqlalchemy import Connection, select, update
 
 from casebase import clock
 from casebase.cases import Status
-from casebase.distance import Matrix
 from casebase.errors import Locked, Moved, StorageFailed
-from casebase.storage import chroma, chroma_server, files, lock, matrix, rows, yardstick
+from casebase.evidence import EvidenceTable
+from casebase.storage import chroma, chroma_server, evidence_file, files, lock, matrix, rows, yardstick
 from casebase.storage.generation import Truth, View, matrix_place
 from casebase.storage.schema import cases, spaces
 from casebase.storage.translate import file_errors, sql_errors
@@ -78,17 +78,40 @@ def write_matrix(base: Truth, view: View, place: Path) -> None:
         keys = keys_of(connection)
         facts = rows.setting(connection, "classifier", {})
         matrix.write_keys(aside, keys)
+        relatives = evidence_file.relatives_of(connection, keys.rows[keys.order()].tolist())
         for space, fingerprint in view.fingerprints.items():
             blocks = rows.stream_vectors(connection, space, fingerprint.dim, [Status.ACTIVE])
             matrix.write(aside, space, keys, ((numbers, block) for numbers, block, _ in blocks), fingerprint.dim)
             index = matrix.ExactIndex(aside, space, fingerprint.dim)
             outside = _held_out(connection, space, fingerprint.dim)
-            measured = yardstick.measure(
-                index, outside, cases_are_fair=bool(facts.get("fair")), seed=int(rows.setting(connection, "seed", 0))
-            )
+            seed = int(rows.setting(connection, "seed", 0))
+            measured = yardstick.measure(index, relatives, outside, cases_are_fair=bool(facts.get("fair")), seed=seed)
             yardstick.save(aside, space, measured, keys.classes)
+            table = evidence_file.measure(connection, view, space, index, relatives)
+            if table is not None:
+                evidence_file.save(aside, space, table)
         matrix.seal(aside)
     files.remove_others(place.parent, lambda name: name == place.name)
+
+
+def build_evidence(base: Truth, view: View, space: str, index: matrix.ExactIndex) -> EvidenceTable | None:
+    """The evidence table of a generation that was written without one, or whose file is damaged.
+
+    It is kept beside the matrix where the base may be written; else it serves this process only. None without held-out
+    images.
+    """
+    with sql_errors(str(base.folder)), base.engine.connect() as connection:
+        check_stamp(connection, view)
+        numbers = matrix.rows_of(view.matrix)
+        table = evidence_file.measure(connection, view, space, index, evidence_file.relatives_of(connection, numbers))
+    if table is not None and not base.readonly:
+        try:
+            with lock.writer(base.folder, "store the evidence of held-out images"):
+                evidence_file.save(view.matrix, space, table)
+                matrix.add_to_seal(view.matrix, evidence_file.name_of(space))
+        except (Locked, StorageFailed):
+            pass  # somebody else writes, or the disk is full: the answer has its table all the same
+    return table
 
 
 def check_stamp(connection: Connection, view: View) -> None:
@@ -97,19 +120,26 @@ def check_stamp(connection: Connection, view: View) -> None:
         raise Moved("the case base was changed while it was asked; ask again")
 
 
-def _held_out(connection: Connection, space: str, dim: int) -> dict[str, Matrix]:
-    """Unit vectors of held-out images by predicted class, at most as many as the yardstick uses."""
-    chosen = select(cases.c.row, cases.c.predicted).where(
+def _held_out(connection: Connection, space: str, dim: int) -> dict[str, yardstick.Outside]:
+    """Held-out images by predicted class, at most as many as the yardstick uses."""
+    chosen = select(cases.c.row, cases.c.predicted, cases.c.pixel_hash, cases.c.group).where(
         cases.c.status == Status.HELD_OUT, cases.c.predicted.is_not(None)
     )
-    called = {row.row: row.predicted for row in connection.execute(chosen)}
-    found: dict[str, list[NDArray[np.float32]]] = {}
+    seen = {row.row: row for row in connection.execute(chosen)}
+    found: dict[str, list[tuple[Any, NDArray[np.float32]]]] = {}
     for numbers, block, _ in rows.stream_vectors(connection, space, dim, [Status.HELD_OUT]):
         for number, vector in zip(numbers.tolist(), block, strict=True):
-            kept = found.setdefault(called[number], [])
+            kept = found.setdefault(seen[number].predicted, [])
             if len(kept) < yardstick.MOST_REFERENCES:
-                kept.append(vector)
-    return {name: np.stack(vectors) for name, vectors in found.items()}
+                kept.append((seen[number], vector))
+    return {
+        name: yardstick.Outside(
+            np.stack([vector for _, vector in kept]),
+            [row.pixel_hash for row, _ in kept],
+            [row.group for row, _ in kept],
+        )
+        for name, kept in found.items()
+    }
 
 
 def stamp_for(base: Truth, view: View) -> chroma.Stamp:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from casebase.cases import Case, Fingerprint
+from casebase.evidence import EvidenceTable
 from casebase.storage import rows
 from casebase.storage.chroma import ChromaIndex, folder_name
 from casebase.storage.matrix import ExactIndex
@@ -46,6 +47,7 @@ class View:
     matrix: Path
     exact: dict[str, ExactIndex] = field(default_factory=dict)
     yardsticks: dict[str, Yardstick] = field(default_factory=dict)
+    evidence: dict[str, EvidenceTable | None] = field(default_factory=dict)
     chroma: ChromaIndex | None = None
     chroma_problem: str | None = None
     healed: str | None = None

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, func, select
 from casebase.answers import Comparable
 from casebase.cases import Case, Fingerprint, Status
 from casebase.distance import Matrix, Vector
+from casebase.evidence import EvidenceTable
 from casebase.ports import Ball, Examined, Found, Where
 from casebase.storage import rows
 from casebase.storage.generation import Truth, View, matrix_place
@@ -83,6 +84,10 @@ class SqlCaseBase(Truth):
     def comparable(self, space: str, predicted: str, distance: float) -> Comparable | None:
         """How usual a nearest-twin distance is."""
         return self.snapshot().comparable(space, predicted, distance)
+
+    def evidence(self, space: str) -> EvidenceTable | None:
+        """What is known of the held-out images."""
+        return self.snapshot().evidence(space)
 
     def class_names(self) -> Sequence[str]:
         """The explained network's classes, in the order of stored probabilities."""

@@ -96,6 +96,22 @@ def seal(folder: Path) -> None:
         (folder / SEAL).write_text(json.dumps(sums), encoding="utf-8")
 
 
+def sealed(folder: Path, name: str) -> bool:
+    """Whether a file is in the folder's seal and as it was written."""
+    try:
+        size, crc = json.loads((folder / SEAL).read_text(encoding="utf-8"))[name]
+        return files.checksum(folder / name) == (size, crc)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def add_to_seal(folder: Path, name: str) -> None:
+    """Seal one more file of a sealed folder; what the others should be stays as it was recorded."""
+    with file_errors(folder):
+        sums = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        files.write(folder / SEAL, json.dumps({**sums, name: files.checksum(folder / name)}).encode("utf-8"))
+
+
 def check(folder: Path, space: str, *, whole: bool = False) -> None:
     """Compare a space's files with the seal; the vectors only by size, unless ``whole``. Raises ``StorageFailed``."""
     vectors = f"{space}.f32"
@@ -121,6 +137,12 @@ def _plainly(error: Exception) -> str:
 def classes_of(folder: Path) -> list[str]:
     """Class names of a written generation; their places are the codes in its keys."""
     return [str(name) for name in json.loads((folder / "classes.json").read_text(encoding="utf-8"))]
+
+
+def rows_of(folder: Path) -> list[int]:
+    """Row numbers of a written generation, in the order of its matrix."""
+    with np.load(folder / "keys.npz", allow_pickle=False) as stored:
+        return [int(number) for number in stored["rows"]]
 
 
 class ExactIndex:

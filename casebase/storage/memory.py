@@ -18,6 +18,7 @@ from casebase.answers import Comparable
 from casebase.cases import Case, Fingerprint, Status
 from casebase.distance import Matrix, Vector, check_query, cosine, unit, weighted_cosine
 from casebase.errors import FingerprintMismatch, NotFound, UsageError
+from casebase.evidence import EvidenceTable, Relatives, Remembered, measure
 from casebase.ports import Ball, Changes, Entry, Examined, Found, Known, Stored, Where
 from casebase.retrieve import ordered
 from casebase.spaces import NETWORK_SPACE, stored_space
@@ -234,6 +235,19 @@ class MemoryCaseStore:
     def comparable(self, space: str, predicted: str, distance: float) -> Comparable | None:
         """Memory keeps no yardstick."""
         return None
+
+    def evidence(self, space: str) -> EvidenceTable | None:
+        """Measured anew at every call."""
+        names = self._active()
+        if space not in self._ready or not names:
+            return None
+        called = sorted(names, key=lambda name: (self._case(name).predicted, name))
+        found = [self._case(name) for name in called]
+        starts = {name: [c.predicted for c in found].index(name) for name in self.classes()}
+        slices = {name: slice(starts[name], starts[name] + n) for name, n in self.classes().items()}
+        relatives = Relatives([c.pixel_hash for c in found], [c.group for c in found])
+        held = list(self.examined(space, Status.HELD_OUT))
+        return measure(Remembered(self.vectors(space, called), slices, relatives), held, self._classes)
 
     def class_names(self) -> Sequence[str]:
         """The explained network's classes."""

@@ -17,9 +17,10 @@ from casebase.answers import Comparable
 from casebase.cases import Case, Fingerprint, Status
 from casebase.distance import Matrix, Vector, check_query
 from casebase.errors import Locked, Moved, NotFound, StorageFailed, UsageError
+from casebase.evidence import EvidenceTable
 from casebase.ports import Ball, Examined, Found, Hit, Where
 from casebase.spaces import CONTRIBUTION, stored_space
-from casebase.storage import derived, rows
+from casebase.storage import derived, evidence_file, rows
 from casebase.storage.chroma import ChromaIndex
 from casebase.storage.generation import Truth, View
 from casebase.storage.matrix import ExactIndex, check, classes_of
@@ -124,6 +125,20 @@ class Snapshot:
     def comparable(self, space: str, predicted: str, distance: float) -> Comparable | None:
         """How usual a nearest-twin distance is; None for ``contribution``."""
         return None if space == CONTRIBUTION else self._yardstick(space).comparable(predicted, distance)
+
+    def evidence(self, space: str) -> EvidenceTable | None:
+        """What is known of the held-out images; read or measured once, then remembered."""
+        view = self._view
+        if space not in view.fingerprints:
+            return None
+        with view.lock:
+            if space not in view.evidence:
+                index = self._exact(space)
+                table = evidence_file.load(view.matrix, space)
+                if table is None:
+                    table = derived.build_evidence(self._truth, view, space, index)
+                view.evidence[space] = table
+            return view.evidence[space]
 
     def class_names(self) -> Sequence[str]:
         """The explained network's classes, in the order of stored probabilities."""

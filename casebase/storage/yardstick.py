@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 
 from casebase import clock
 from casebase.answers import Comparable
+from casebase.correctness import HELD_OUT
 from casebase.distance import Matrix
+from casebase.evidence import COPY, Relatives, related
 from casebase.reuse import wilson
 from casebase.storage.matrix import ExactIndex
 from casebase.storage.translate import file_errors
 
 FEWEST = 20
-COPY = 1e-6
 MOST_PAIRS = 10_000
 MOST_REFERENCES = 400
 PAIR_BUDGET = 2_000_000
-HELD_OUT = "held-out images"
 LEFT_OUT = "the cases themselves, each left out"
 
 
@@ -56,10 +56,25 @@ class Yardstick:
         return Comparable(farther / len(twins), len(twins), low, high, self.reference[name])
 
 
-def measure(index: ExactIndex, held_out: Mapping[str, Matrix], *, cases_are_fair: bool, seed: int) -> Yardstick:
-    """Measure every predicted class of an index.
+@dataclass(frozen=True, eq=False)
+class Outside:
+    """Held-out images of one predicted class: unit vectors ``(n, D)``, pixel hashes and groups."""
 
-    ``held_out`` maps a predicted class to unit vectors ``(n, D)`` of held-out images. ``cases_are_fair`` tells whether
+    vectors: Matrix
+    pixels: Sequence[str]
+    groups: Sequence[str | None]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+def measure(
+    index: ExactIndex, relatives: Relatives, held_out: Mapping[str, Outside], *, cases_are_fair: bool, seed: int
+) -> Yardstick:
+    """Measure every predicted class of an index, whose rows ``relatives`` knows in the same order.
+
+    ``held_out`` maps a predicted class to its held-out images. An image's own pixels and its own group are never
+    measured against it, as they never answer it. ``cases_are_fair`` tells whether
     the network was fitted without the cases, so that their own distances are what a new image would see; where it is
     False and there are no held-out images, no nearest-twin reference is made (``science``: a fitted network has pulled
     its training images together).
@@ -75,17 +90,17 @@ def measure(index: ExactIndex, held_out: Mapping[str, Matrix], *, cases_are_fair
         fair = outside is not None and len(outside) >= FEWEST
         if len(own) < 2:
             continue
-        left = random.integers(0, len(outside) if fair and outside is not None else len(own), most)
-        right = random.integers(0, len(own), most)
+        queries, kin = own, relatives.codes[part]
         if fair and outside is not None:
-            similar = _row_products(outside, own, left, right)
-            twins[name] = _nearest(outside[:MOST_REFERENCES], own, None)
-        else:
-            apart = left != right
-            similar = _row_products(own, own, left[apart], right[apart])
-            if cases_are_fair:
-                picked = np.sort(random.permutation(len(own))[:MOST_REFERENCES])
-                twins[name] = _nearest(np.asarray(own[picked]), own, picked)
+            queries, kin = outside.vectors, relatives.of_images(outside.pixels, outside.groups)
+        left = random.integers(0, len(queries), most)
+        right = random.integers(0, len(own), most)
+        apart = ~related(kin[left], relatives.codes[part][right])
+        similar = _row_products(queries, own, left[apart], right[apart])
+        if fair or cases_are_fair:
+            picked = np.arange(len(queries)) if fair else np.sort(random.permutation(len(own)))
+            picked = picked[:MOST_REFERENCES]
+            twins[name] = _nearest(np.asarray(queries[picked]), own, kin[picked], relatives, part.start)
         unique = len(own) * (len(own) - 1) // 2
         if unique >= FEWEST:
             pairs[name] = np.sort(similar.astype(np.float32))
@@ -100,12 +115,16 @@ def _row_products(one: Matrix, other: Matrix, left: NDArray[np.int64], right: ND
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
-def _nearest(queries: Matrix, own: Matrix, themselves: NDArray[np.int64] | None) -> NDArray[np.float32]:
+def _nearest(
+    queries: Matrix, own: Matrix, kin: NDArray[np.int64], relatives: Relatives, start: int
+) -> NDArray[np.float32]:
+    """Sorted distances of ``queries`` to their nearest row of ``own``, which begins at ``start`` of all cases."""
     found = []
-    for start in range(0, len(queries), 64):
-        scores = queries[start : start + 64] @ own.T  # (64, n)
-        if themselves is not None:
-            scores[np.arange(len(scores)), themselves[start : start + 64]] = -2.0
+    for first in range(0, len(queries), 64):
+        scores = queries[first : first + 64] @ own.T  # (64, n)
+        for row, codes in enumerate(kin[first : first + 64]):
+            at = relatives.positions(codes) - start
+            scores[row, at[(at >= 0) & (at < len(own))]] = -2.0
         scores[scores > 1.0 - COPY] = -2.0  # an exact copy of a query never answers it either
         best = scores.max(axis=1)
         found.append(1.0 - best[best > -2.0])

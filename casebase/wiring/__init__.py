@@ -2,7 +2,7 @@
 
 ``stores`` opens the store · ``asking`` loads the networks of a finished base · ``choices`` decides which network a new
 one is made with, ``indexing`` plans its run · ``machine`` tells what there is to compute on · ``demo`` trains the
-demo's network.
+demo's network · ``measuring`` finds the evaluation of a kind.
 """
 
 from casebase.wiring.asking import networks_of
@@ -10,6 +10,7 @@ from casebase.wiring.choices import ModelChoice
 from casebase.wiring.demo import examples, fetch_pets, train_birds
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, one_thread_each, workers
+from casebase.wiring.measuring import EVALUATIONS, evaluate, evaluation_writer
 from casebase.wiring.stores import (
     dossier_pages,
     file_hashes,
@@ -23,12 +24,15 @@ from casebase.wiring.stores import (
 )
 
 __all__ = [
+    "EVALUATIONS",
     "ModelChoice",
     "Prepared",
     "Scope",
     "dossier_pages",
     "dry_plan",
     "environment",
+    "evaluate",
+    "evaluation_writer",
     "examples",
     "fetch_pets",
     "file_hashes",

@@ -166,7 +166,7 @@ def test_without_a_right_answer_of_that_class_another_one_serves() -> None:
 
 def test_another_part_can_be_asked_for() -> None:
     assert names(dossier(split="val")) == ["other"]
-    with pytest.raises(UsageError, match="no split night"):
+    with pytest.raises(UsageError, match="no split 'night'"):
         dossier(split="night")
 
 

@@ -1,0 +1,102 @@
+"""``casebase evaluate KIND``: measured tables with intervals, on the terminal, as JSON, and as a folder with a page.
+
+A new kind is a function in ``casebase/wiring/measuring.py`` and a command below: its own options, then :func:`_show`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casebase.cli import exits, options
+from casebase.cli.screen import Screen
+from casebase.errors import StorageFailed
+from casebase.settings import DEFAULT_BASE
+
+if TYPE_CHECKING:
+    from casebase.evaluations import Evaluation
+
+app = typer.Typer(help="Measure, with intervals: tables, a page, JSON, CSV.", no_args_is_help=True)
+
+SplitOption = Annotated[
+    str | None,
+    typer.Option("--split", help="Part to measure on [default: test, else val, else all held out].", metavar="NAME"),
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Folder to write [default: reports/evaluate-KIND of the base].")
+]
+
+
+@app.callback()
+def _group() -> None:
+    """Measure, with intervals: tables, a page, JSON, CSV."""
+
+
+@app.command("model")
+def model(
+    split: SplitOption = None,
+    out: OutOption = None,
+    base: options.BaseOption = None,
+    json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    debug: options.DebugOption = False,
+    no_color: options.ColorOption = False,
+    seed: options.SeedOption = None,
+) -> int:
+    """How often the network is right: accuracy, precision, recall, F1, confusion, calibration.
+
+    casebase evaluate model
+
+    casebase evaluate model --split val --out evaluation/
+    """
+    screen = options.screen(json=json, quiet=quiet, no_color=no_color, debug=debug)
+    chosen = options.chosen(base, seed=seed)
+    from casebase import api
+
+    with api.Base(chosen) as opened:
+        measured = opened.evaluate("model", split=split, command=_typed())
+    return _show(measured, screen, chosen.base, out)
+
+
+# casebase evaluate twins, saliency, prototypes, cae: here, each as it comes
+
+
+def _show(measured: Evaluation, screen: Screen, base: Path, out: Path | None) -> int:
+    """Write the folder, then print the tables or the JSON value.
+
+    Where nobody named a folder and the base cannot be written to, that is said, and the figures are shown all the same.
+    """
+    page: Path | None = None
+    try:
+        page = measured.save(out or base / "reports" / f"evaluate-{measured.kind}") / "index.html"
+    except StorageFailed as error:
+        if out is not None:
+            raise
+        screen.note(f"no page: {error}")
+    if screen.json:
+        screen.result(measured.to_dict())
+        if page is not None:
+            screen.note(f"page: {page}")
+        return exits.OK
+    from casebase.cli.render_evaluation import terminal
+
+    terminal(measured, screen.out(), page=page, following=_following(measured, base))
+    return exits.OK
+
+
+def _following(measured: Evaluation, base: Path) -> list[str]:
+    """What to type next: the surest wrong answer, if there is one."""
+    where = "" if str(base) == DEFAULT_BASE else f" --base {shlex.quote(str(base))}"
+    wrong = [row for row in measured.per_query if row.get("right") is False and "confidence" in row]
+    if not wrong:
+        return [f"casebase stats{where}"]
+    surest = max(wrong, key=lambda row: float(row["confidence"]))
+    return [f"casebase cases show {shlex.quote(str(surest['id']))}{where}   # the surest wrong answer"]
+
+
+def _typed() -> str:
+    return " ".join(["casebase", *sys.argv[1:]])

@@ -1,0 +1,142 @@
+"""An evaluation on the terminal: findings, tables, where the page is, what to type next. Fits 100 columns and 80."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from casebase.evaluations import Cell, Column, Evaluation, Measured, Table, told
+from casebase.explanations import Level, Statement
+from casebase.reading import printable
+
+WIDEST, NARROWEST = 100, 40
+ROWS = 12
+"""Rows of a table on the screen; the page and the files have more."""
+GAP = 2
+FOLDED = 12
+"""The narrowest column of words."""
+_SIGNS = {Level.ALARM: "✕ ", Level.CAUTION: "! ", Level.PLAIN: "  ", Level.CALM: "  "}
+_STYLES = {Level.ALARM: "bold red", Level.CAUTION: "bold", Level.PLAIN: "", Level.CALM: "bold"}
+_ASCII = str.maketrans({"✕": "x", "…": "~", "–": "-", "−": "-", "·": "-", "→": ">"})
+
+
+def terminal(evaluation: Evaluation, console: Console, *, page: Path | None, following: Sequence[str] = ()) -> None:
+    """Print an evaluation. Nothing is told by colour alone, and text from data is never read as markup."""
+    screen = _Screen(console)
+    screen.line(evaluation.title, "bold")
+    known = [str(evaluation.settings[name]) for name in ("base", "network", "date") if name in evaluation.settings]
+    if known:
+        screen.line(" · ".join(known), "dim")
+    if evaluation.synthetic is not None:
+        screen.line(f"Synthetic. {evaluation.synthetic}", "reverse")
+    screen.gap()
+    for statement in evaluation.statements:
+        screen.statement(statement)
+    for table in evaluation.tables:
+        if not table.detail:
+            screen.table(table)
+    screen.gap()
+    if page is not None:
+        screen.line(f"The page, with figures and every row: {page}")
+    if following:
+        screen.line("Next:", "dim")
+    for command in following:
+        screen.line(command, indent=2)
+
+
+class _Screen:
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        if console.width < NARROWEST:  # a pseudo-terminal may claim to have no columns
+            console.width = NARROWEST
+        self.width = min(console.width, WIDEST)
+
+    def text(self, text: str, style: str = "") -> Text:
+        """Text as it stands: no markup, no control characters, ASCII where that is all there is."""
+        shown = "\n".join(map(printable, text.split("\n")))
+        if self.console.options.ascii_only:
+            shown = shown.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+        return Text(shown, style)
+
+    def gap(self) -> None:
+        self.console.print()
+
+    def line(self, text: str, style: str = "", indent: int = 0) -> None:
+        padded = Padding(self.text(text, style), (0, 0, 0, indent), expand=False)
+        self.console.print(padded, width=self.width, overflow="fold")
+
+    def statement(self, said: Statement) -> None:
+        grid = Grid.grid()
+        grid.add_column(width=2, no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(*(self.text(part, _STYLES[said.level]) for part in (_SIGNS[said.level], said.text)))
+        self.console.print(grid, width=self.width)
+
+    def table(self, table: Table) -> None:
+        self.gap()
+        self.line(table.title, "bold")
+        if not table.rows:
+            self.line(table.lead, indent=2)
+            return
+        most = min(ROWS, len(table.rows) if table.shown is None else table.shown)
+        rows = list(table.rows)[:most]
+        columns, widths, stacked = self._fitting(table.columns, rows)
+        grid = Grid(box=None, padding=(0, GAP, 0, 0), header_style="dim", pad_edge=False)
+        for column, width in zip(columns, widths, strict=True):
+            justify: JustifyMethod = "left" if column.kind == "text" else "right"
+            grid.add_column(self.text(column.title), justify=justify, overflow="fold", width=width)
+        for row in rows:
+            grid.add_row(*(self.text(_cell(row.get(c.key), c.kind, stacked=stacked)) for c in columns))
+        self.console.print(grid, width=self.width)
+        if len(table.rows) > most:
+            more = len(table.rows) - most
+            self.line(f"{more} more {'row is' if more == 1 else 'rows are'} in tables/{table.key}.csv", "dim")
+
+    def _fitting(
+        self, columns: Sequence[Column], rows: Sequence[Mapping[str, Cell]]
+    ) -> tuple[list[Column], list[int], bool]:
+        """The columns that fit, their widths, and whether intervals must stand below their figures.
+
+        Readings, which the page has too, give way first, then words are folded; figures stay whole.
+        """
+        for chosen, stacked in _attempts(list(columns)):
+            widths = [_wide(column, rows, stacked=stacked) for column in chosen]
+            room = self.width - GAP * (len(chosen) - 1)
+            words = [place for place, column in enumerate(chosen) if column.kind == "text"]
+            while sum(widths) > room and words:
+                widest = max(words, key=lambda place: widths[place])
+                if widths[widest] <= FOLDED:
+                    break
+                widths[widest] -= 1
+            if sum(widths) <= room:
+                break
+        return chosen, widths, stacked
+
+
+def _wide(column: Column, rows: Sequence[Mapping[str, Cell]], *, stacked: bool) -> int:
+    cells = (_cell(row.get(column.key), column.kind, stacked=stacked) for row in rows)
+    widest = max((cell_len(part) for cell in cells for part in cell.split("\n")), default=0)
+    head = max(map(cell_len, column.title.split()), default=1)
+    two_lines = (cell_len(column.title) + 1) // 2 + 1
+    return max(widest, head, min(two_lines, cell_len(column.title)))
+
+
+def _attempts(columns: list[Column]) -> Iterator[tuple[list[Column], bool]]:
+    short = [column for column in columns if column.key != "reading"]
+    yield columns, False
+    yield short, False
+    yield short, True
+
+
+def _cell(cell: Cell, kind: str, *, stacked: bool) -> str:
+    shown = told(cell, kind)
+    if stacked and isinstance(cell, Measured) and shown.endswith(")"):
+        figure, _, interval = shown.partition(" (")
+        return f"{figure}\n{interval.removesuffix(')')}"
+    return shown

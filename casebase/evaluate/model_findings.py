@@ -1,0 +1,192 @@
+"""What the figures about a network mean, in sentences, worst news first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from casebase.evaluate.model_scores import ClassScores, Found
+from casebase.evaluations import Measured, told
+from casebase.explanations import Level, Statement
+from casebase.reading import percent, printable
+
+FEW_IMAGES = 200
+"""Below this, the interval of an accuracy around 90 % is wider than 8 points."""
+FEW_ERRORS = 30
+"""Below this, no area under a curve of errors is given anywhere in casebase."""
+FEW_OF_A_CLASS = 10
+UNEVEN = 3.0
+"""Largest class over smallest, from which accuracy leans to the large ones."""
+LIKELY = 0.05
+NAMED = 5
+
+_ORDER = (Level.ALARM, Level.CAUTION, Level.PLAIN, Level.CALM)
+
+
+def statements(found: Found) -> list[Statement]:
+    """All findings, alarms before cautions before plain ones; the accuracy opens the last."""
+    made = [*found.outcomes.part.statements(), *_troubles(found), *_figures(found)]
+    return sorted(made, key=lambda said: _ORDER.index(said.level))
+
+
+def _troubles(found: Found) -> Iterator[Statement]:
+    yield from _usefulness(found)
+    yield from _coverage(found)
+    yield from _leaks(found)
+    yield from _size(found)
+    yield from _calibration(found)
+    yield from _balance(found)
+
+
+def _usefulness(found: Found) -> Iterator[Statement]:
+    if len([one for one in found.classes if one.labelled]) < 2:
+        text = "All of these images have one label, so they cannot show whether the network tells classes apart."
+        yield Statement(text, Level.ALARM)
+        return
+    low = found.gain.low if found.gain.low is not None else found.gain.value
+    if low is not None and low <= 0:
+        yield Statement(
+            f"Not shown to be better than always answering {found.usual}: {told(found.accuracy, 'share')} right, "
+            f"against {told(found.usual_accuracy, 'share')}; a gain of {told(found.gain, 'points')} points.",
+            Level.ALARM,
+        )
+
+
+def _coverage(found: Found) -> Iterator[Statement]:
+    unknown = [one for one in found.classes if not one.known]
+    if unknown:
+        count = sum(one.labelled for one in unknown)
+        yield Statement(
+            f"{_images(count)} cannot be answered rightly: the network has no class {_names(unknown)}. They count as "
+            "errors.",
+            Level.ALARM,
+        )
+    never = [one for one in found.classes if one.known and one.labelled and not one.called]
+    if never:
+        count = sum(one.labelled for one in never)
+        what = "a class" if len(never) == 1 else f"{len(never)} classes"
+        yield Statement(f"The network never predicts {what} of these images: {_names(never)} ({_images(count)}).",
+                        Level.ALARM)  # fmt: skip
+
+
+def _leaks(found: Found) -> Iterator[Statement]:
+    if found.copied and found.accuracy_without_copies is not None:
+        without = found.accuracy_without_copies
+        tail = (
+            "none is left without them"
+            if without.value is None
+            else f"without them it is right on {told(without, 'share')} of {without.n}"
+        )
+        have = "has" if found.copied == 1 else "have"
+        text = f"{_images(found.copied)} {have} exactly the pixels of a training image; {tail}."
+        yield Statement(text, Level.ALARM)
+    if found.outcomes.repeated:
+        count = found.outcomes.repeated
+        yield Statement(
+            f"{_images(count)} {'repeats' if count == 1 else 'repeat'} the pixels of another one of this part, so the "
+            "figures rest on fewer images than it seems.",
+            Level.CAUTION,
+        )
+
+
+def _size(found: Found) -> Iterator[Statement]:
+    outcomes, accuracy = found.outcomes, found.accuracy
+    if outcomes.n < FEW_IMAGES and accuracy.low is not None and accuracy.high is not None:
+        yield Statement(
+            f"{_images(outcomes.n)} {'is' if outcomes.n == 1 else 'are'} few: the accuracy may be anything from "
+            f"{percent(accuracy.low)} to {percent(accuracy.high)}.",
+            Level.CAUTION,
+        )
+    if outcomes.wrong < FEW_ERRORS:
+        count = {0: "No answer is", 1: "Only 1 answer is"}.get(outcomes.wrong, f"Only {outcomes.wrong} answers are")
+        yield Statement(
+            f"{count} wrong: too few to say what the mistakes have in common, and no AUROC is given from fewer than "
+            f"{FEW_ERRORS} errors.",
+            Level.CAUTION,
+        )
+    small = [one for one in found.classes if 0 < one.labelled < FEW_OF_A_CLASS]
+    if small and outcomes.n >= FEW_OF_A_CLASS:
+        yield Statement(
+            f"Fewer than {FEW_OF_A_CLASS} images each of {_names(small)}: the figures of such classes say little.",
+            Level.CAUTION,
+        )
+
+
+def _calibration(found: Found) -> Iterator[Statement]:
+    if found.log_loss.low is not None and found.log_loss.low > found.usual_log_loss:
+        yield Statement(
+            "Its probabilities are worse than saying the shares of the labels every time: log-loss "
+            f"{told(found.log_loss, 'number')} against {found.usual_log_loss:.4g}.",
+            Level.CAUTION,
+        )
+    error, chance, gap = found.width_error.value, found.calibrated_chance, found.gap.value
+    if error is None or gap is None:
+        return
+    expected = found.width_if_calibrated
+    if chance < LIKELY:
+        direction = "too high" if gap > 0 else "too low"
+        yield Statement(
+            f"Not calibrated: its confidence is {percent(found.mean_confidence.value or 0.0)} on average, and "
+            f"{percent(found.accuracy.value or 0.0)} of the answers are right; by bins it is off by {percent(error)} "
+            f"(ECE), where a calibrated network would show {told(expected, 'share')}. On the whole it is {direction}.",
+            Level.CAUTION,
+        )
+    elif (gap_low := found.gap.low or 0.0) > 0 or (found.gap.high or 0.0) < 0:
+        more = "sure" if gap_low > 0 else "unsure"
+        yield Statement(
+            f"On average it is too {more} of itself: confidence minus accuracy is {told(found.gap, 'points')} points. "
+            f"Bin by bin its calibration error, {percent(error)}, is no larger than chance makes it "
+            f"({told(expected, 'share')}).",
+            Level.CAUTION,
+        )
+    else:
+        yield Statement(
+            f"No sign that its confidence misleads: the calibration error is {percent(error)}, and a calibrated "
+            f"network would show {told(expected, 'share')} on as many images. With {_images(found.outcomes.n)} a small "
+            "error cannot be ruled out.",
+            Level.PLAIN,
+        )
+
+
+def _balance(found: Found) -> Iterator[Statement]:
+    there = sorted((one for one in found.classes if one.labelled), key=lambda one: one.labelled)
+    if len(there) > 1 and there[-1].labelled >= UNEVEN * there[0].labelled:
+        large, small = there[-1], there[0]
+        balanced = found.averages["balanced accuracy"]
+        yield Statement(
+            f"The classes are uneven ({large.labelled} images of {printable(large.name)}, {small.labelled} of "
+            f"{printable(small.name)}), so accuracy leans to the large ones; with every class counting the same it is "
+            f"{told(balanced, 'share')}.",
+            Level.CAUTION,
+        )
+
+
+def _figures(found: Found) -> Iterator[Statement]:
+    n, right = found.outcomes.n, found.outcomes.n - found.outcomes.wrong
+    yield Statement(f"Right on {right} of {_images(n)}: {told(found.accuracy, 'share')}.", Level.PLAIN)
+    elsewhere = [one for one in found.classes if not one.labelled]
+    if elsewhere:
+        answers = sum(one.called for one in elsewhere)
+        named = "1 answer names a class" if answers == 1 else f"{answers} answers name classes"
+        text = f"{named} without an image here" + (f" ({len(elsewhere)} of them)." if len(elsewhere) > 1 else ".")
+        yield Statement(text, Level.PLAIN)
+    judged = [one for one in found.classes if one.labelled >= FEW_OF_A_CLASS and _certain(one.recall)]
+    if len(judged) > 1:
+        worst = min(judged, key=lambda one: one.recall.value or 0.0)
+        yield Statement(
+            f"Weakest on {printable(worst.name)}: {worst.right} of {worst.labelled} found, "
+            f"{told(worst.recall, 'share')}.",
+            Level.PLAIN,
+        )
+
+
+def _certain(measured: Measured) -> bool:
+    return measured.value is not None
+
+
+def _names(classes: Sequence[ClassScores]) -> str:
+    named = ", ".join(printable(one.name) for one in classes[:NAMED])
+    return named if len(classes) <= NAMED else f"{named} and {len(classes) - NAMED} more"
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"

@@ -1,0 +1,75 @@
+"""An evaluation on the terminal: it fits, it keeps figures whole, and it needs no colour."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from casebase.cli.render_evaluation import terminal
+from casebase.evaluate.model import measure
+from casebase.evaluations import Evaluation
+from tests.evaluate.bases import Answer, base, study
+from tests.explain.test_render_evaluation import EVIL, made
+
+NAMES = [f"a class with a very long name number {n:02d}" for n in range(20)]
+
+
+@pytest.fixture(scope="module")
+def many() -> Evaluation:
+    right = [Answer(name, name) for name in NAMES for _ in range(3)]
+    return measure(base([*right, Answer(NAMES[0], NAMES[1]), Answer(NAMES[2], NAMES[1])], NAMES))
+
+
+@pytest.fixture(scope="module")
+def founding() -> Evaluation:
+    return measure(study())
+
+
+def printed(evaluation: Evaluation, width: int = 100, **over: object) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=width, highlight=False, **over)  # type: ignore[arg-type]  # switches of rich
+    terminal(evaluation, console, page=Path("/e/index.html"), following=["casebase stats"])
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [100, 80])
+@pytest.mark.parametrize("which", ["founding", "many"])
+def test_every_line_fits_and_no_figure_is_cut(which: str, width: int, request: pytest.FixtureRequest) -> None:
+    text = printed(request.getfixturevalue(which), width)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    if which == "founding":
+        assert "91.0 %" in text
+        assert "83.8–95.2" in text
+
+
+def test_at_100_columns_interval_and_figure_share_a_cell(founding: Evaluation) -> None:
+    assert "91.0 % (83.8–95.2)" in printed(founding)
+
+
+def test_findings_come_first_then_tables_then_the_page(founding: Evaluation) -> None:
+    text = printed(founding)
+    order = ["Only 9 answers are wrong", "How often it is right", "Class by class", "/e/index.html", "casebase stats"]
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+    assert "bins of as many answers each\n" not in text.split("Quality of the probabilities")[1]  # left to the page
+
+
+def test_long_tables_end_with_where_the_rest_is(many: Evaluation) -> None:
+    assert "8 more rows are in tables/classes.csv" in printed(many)
+
+
+def test_without_colour_nothing_is_lost(founding: Evaluation) -> None:
+    assert "\x1b" not in printed(founding, no_color=True, force_terminal=False)
+    assert "! Only 9 answers" in printed(founding)
+
+
+def test_hostile_names_reach_no_terminal() -> None:
+    text = printed(made(EVIL))
+    assert not set(text) & {"\x1b", "\u202e"}
+    assert "alert(1)" in text
+
+
+def test_a_pseudo_terminal_without_columns_is_survived(founding: Evaluation) -> None:
+    assert "accuracy" in printed(founding, 0)
