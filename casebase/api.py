@@ -274,7 +274,7 @@ class Base:
         chosen = choice or ErrorsChoice()
         if split is not None:
             chosen = replace(chosen, split=split)
-        wanted = Wanted(saliency, self.settings.seed)
+        wanted = Wanted(saliency, self.settings.seed, panel=True)
         networks, _ = self._loaded(chosen.space)
         found = gather(self._store, networks, chosen, partial(wiring.file_hashes, self._store), self._facts(command))
         writer = wiring.dossier_pages(self._explainer(chosen.space), wanted, self.settings, progress)

@@ -47,9 +47,11 @@ class Encoded:
 def shown(report: Report) -> Iterator[tuple[Pixels, int]]:
     """Every picture of a report, with the side at which its page shows it."""
     figures: list[tuple[Figure | None, int]] = [(figure, QUERY_SIDE) for figure in report.query_figures]
-    for section in report.sections:
-        for card in section.cards:
-            figures += [(card.picture, PICTURE_SIDE), *((figure, MAP_SIDE) for figure in card.maps)]
+    cards = [card for section in report.sections for card in section.cards]
+    if report.panel is not None:
+        cards += [card for side in report.panel.sides for card in (side.card, side.nearer) if card is not None]
+    for card in cards:
+        figures += [(card.picture, PICTURE_SIDE), *((figure, MAP_SIDE) for figure in card.maps)]
     for figure, side in figures:
         if figure is not None and figure.pixels is not None:
             yield figure.pixels, side

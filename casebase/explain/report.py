@@ -67,7 +67,7 @@ def compose(
 def _looked_at(answer: Retrieval) -> list[str]:
     """The rivals in the order in which their maps are shown: the label first, where it is known and not the answer."""
     label = answer.query.label
-    first = [] if label is None or label == answer.prediction.predicted else [label]
+    first = [] if label is None or label == answer.called else [label]
     return list(dict.fromkeys([*first, *(rival.name for rival in answer.rivals)]))
 
 
