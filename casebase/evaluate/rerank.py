@@ -42,9 +42,7 @@ def measure(tables: Mapping[str, EvidenceTable], *, seed: int = 0, draws: int = 
         "argmax of log P + β · mean of the three best cosines to the class, over the ten most probable classes.",
         COLUMNS,
         rows,
-        (
         ("β in use is 0 unless the cross-validated gain is beyond its interval.",),
-        ),
     )
 
 
