@@ -138,8 +138,10 @@ def _controls(found: TwinStudy) -> Iterator[Statement]:
 
 def _tilt(found: TwinStudy) -> Iterator[Statement]:
     space = next((one for one in found.spaces if one.rival is not None), None)
-    if space is None or not found.errors:
+    if space is None or space.rival is None or not found.errors:
         return
+    if np.array_equal(space.votes.hard, space.rival.hard):
+        return  # a fitted head of two classes: both rows are mirror images, and the control is the figure itself
     cells = {over: fidelity_cells(found, space, over, rows, draws) for over, rows, draws in overs(found)}[ERRORS]
     own, rival = cells["fidelity"], cells["rival"]
     if own.value is None or rival.value is None:
