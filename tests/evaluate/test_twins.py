@@ -323,3 +323,25 @@ def test_on_digits_neighbours_contradict_errors_more_often_than_right_answers(on
         assert on_errors.low is not None
         assert on_right.high is not None
         assert on_errors.low > on_right.high, row["sign"]
+
+
+def test_every_space_of_the_base_has_its_rows_and_its_trust_score() -> None:
+    random = np.random.default_rng(0)
+    store = MemoryCaseStore()
+    store.declare("clip", _fingerprint(6), {})
+    entries = []
+    for i in range(160):
+        code = int(random.integers(3))
+        own = (4 * np.eye(3, 12)[code] + random.normal(size=12) * 0.3).astype(np.float32)
+        other = (random.normal(size=6) + 0.1).astype(np.float32)  # a lens that sees nothing of the answer
+        made = entry(f"{i:03d}", own, code, label=("cat", "dog", "owl")[int(random.integers(3))], held_out=i >= 100)
+        entries.append(replace(made, vectors={"avgpool": own, "clip": other}))
+    fill(store, entries)
+    found = measure(store, choose(store.parts()), QUICK, networks())
+    assert found.settings["spaces_measured"] == ["avgpool", "clip"]
+    own_first = cell(found, "fidelity", "by_predicted", space="avgpool", over="all")
+    other_first = cell(found, "fidelity", "by_predicted", space="clip", over="all")
+    assert own_first.value == 1.0
+    assert other_first.value == pytest.approx(1 / 3, abs=0.2)
+    assert "trust score in clip" in [row["score"] for row in table(found, "detection").rows]
+    assert "The space contribution was not measured" in said(found)
