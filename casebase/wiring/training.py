@@ -213,7 +213,8 @@ def _images(looked: Looked, parts: Division) -> Images:
         if not chosen:
             return None
         rows = [where[image.relative] for image in chosen]
-        return Labelled(looked.views.only(rows), [place[image.label] for image in chosen])
+        labels, groups = [place[image.label] for image in chosen], [image.group for image in chosen]
+        return Labelled(looked.views.only(rows), labels, groups)
 
     train = of(splitting.TRAIN)
     assert train is not None  # noqa: S101  # divide refuses data without training images; for the type checker
