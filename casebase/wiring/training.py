@@ -88,6 +88,8 @@ def train(
     start, recipe = _start(options, settings), _set(options.recipe, settings)
     chain = _chain(start, options)
     known = _standing(out)
+    if known is None or options.fresh:
+        model_folder.check_replaced(out)
     key = _key(start, chain, recipe, device)
     if known is not None and not options.fresh:
         same_training(known, key, out)
@@ -226,10 +228,10 @@ def _save(tuned: Tuned, out: Path, facts: Mapping[str, Any], parts: Division, so
     from casebase.networks import model_folder
 
     plot = curves(tuned.epochs, tuned.kept)
+    pictures = (plot.png, plot.svg.encode("utf-8"))
     beside = {
-        "split.csv": parts.manifest(source.root, out),
-        "curves.png": plot.png,
-        "curves.svg": plot.svg.encode("utf-8"),
+        model_folder.SPLIT: parts.manifest(source.root, out),
+        **dict(zip(model_folder.CURVES, pictures, strict=True)),
     }
     model_folder.save(tuned.network, out, facts, beside)
 
