@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.text import Text
 from casebase.cli.lines import Lines
 from casebase.cli.render_terminal import shortened
 from casebase.dossiers import Dossier, Entry, Group
-from casebase.explain import times
+from casebase.explain import entry_commands, times
 from casebase.explanations import Level
 from casebase.reading import percent, printable
 from casebase.settings import DEFAULT_BASE
@@ -84,16 +83,12 @@ class _Screen(Lines):
         self._print(self._text(f"index: {os.path.relpath(self.saved / 'index.html')}", "bold"))
         first = next(iter(self.dossier.entries), None)
         base = self.dossier.facts.get("base", DEFAULT_BASE)
-        if first is None or printable(base) != base:
-            return
-        self._gap()
-        self._print(self._text("Next:", "dim"))
-        where = "" if base == DEFAULT_BASE else f" --base {shlex.quote(base)}"
-        self._print(self._text(f"casebase cases show {first.case.id}{where}"), indent=2)
-        path, label = str(first.case.file), first.case.label
-        if printable(path) == path and printable(label) == label:
-            rival = f" --rival {shlex.quote(label)}" if first.retrieval.of_rival(label) else ""
-            self._print(self._text(f"casebase query {shlex.quote(path)}{rival}{where}"), indent=2)
+        offered = [] if first is None else entry_commands(first, base)
+        if offered:
+            self._gap()
+            self._print(self._text("Next:", "dim"))
+        for command in offered:
+            self._print(self._text(command), indent=2)
 
     def _group(self, group: Group, shown: Sequence[Entry], *, headed: bool) -> None:
         labelled = sum(self.dossier.confusion.get(group.label, {}).values())

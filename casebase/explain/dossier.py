@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +19,8 @@ from casebase.explanations import Level, Statement
 from casebase.parts import Part, choose
 from casebase.ports import CaseBase, Vector
 from casebase.query import Ask, Networks, Remembered, ask_again
-from casebase.reading import percent
+from casebase.reading import percent, printable
+from casebase.settings import DEFAULT_BASE
 from casebase.shares import grouped_share
 from casebase.spaces import NETWORK_SPACE
 
@@ -241,3 +243,16 @@ def _settings(choice: Choice, part: Part) -> dict[str, Any]:
         "split": part.split, "part": part.name, "status": str(part.status), "images": part.n, "k": choice.k,
         "space": choice.space, "limit": choice.limit, "correct": choice.correct,
     }  # fmt: skip
+
+
+def entry_commands(entry: Entry, base: str) -> list[str]:
+    """What to type about one entry; a name that cannot be typed as it is printed is not offered."""
+    if printable(base) != base:
+        return []
+    where = "" if base == DEFAULT_BASE else f" --base {shlex.quote(base)}"
+    offered = [f"casebase cases show {entry.case.id}{where}"]
+    path, label = str(entry.case.file), entry.case.label
+    if printable(path) == path and printable(label) == label:
+        rival = f" --rival {shlex.quote(label)}" if entry.retrieval.of_rival(label) else ""
+        offered.append(f"casebase query {shlex.quote(path)}{rival}{where}")
+    return offered

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from casebase import overlay
 from casebase.dossiers import DATA, INDEX, SCHEMA, TABLE, Dossier, Entry, table
 from casebase.errors import StorageFailed
 from casebase.explain import places
+from casebase.explain.dossier import entry_commands
 from casebase.explain.dossier_index import IndexPage, Surroundings
 from casebase.explain.encoding import jpeg
 from casebase.explain.places import Kind
@@ -24,7 +24,6 @@ from casebase.explain.report import compose
 from casebase.explain.service import Explainer, Wanted
 from casebase.explanations import QUERY_ID, Around, Explanation, Level, Link, Report, Statement
 from casebase.reading import printable
-from casebase.settings import DEFAULT_BASE
 
 OVERLAY_QUALITY = 90
 _FRAME_HEIGHT = 900
@@ -129,7 +128,7 @@ class Pages:
         )  # fmt: skip
         return replace(
             report, around=around(dossier, entry), notes=notes(entry),
-            next_commands=commands(entry, self.base),
+            next_commands=entry_commands(entry, self.base),
         )  # fmt: skip
 
     def _surroundings(self, dossier: Dossier) -> Surroundings:
@@ -139,7 +138,7 @@ class Pages:
             base=printable(self.base), network=printable(facts.get("network", "")),
             date=printable(facts.get("date", "")),
             provenance=[(printable(name), printable(value)) for name, value in facts.items()],
-            next_commands=[] if first is None else commands(first, self.base),
+            next_commands=[] if first is None else entry_commands(first, self.base),
         )  # fmt: skip
 
 
@@ -207,16 +206,3 @@ def notes(entry: Entry) -> list[Statement]:
             )
         )
     return told
-
-
-def commands(entry: Entry, base: str) -> list[str]:
-    """What to type about one entry; a name that cannot be typed as it is printed is not offered."""
-    if printable(base) != base:
-        return []
-    where = "" if base == DEFAULT_BASE else f" --base {shlex.quote(base)}"
-    offered = [f"casebase cases show {entry.case.id}{where}"]
-    path, label = str(entry.case.file), entry.case.label
-    if printable(path) == path and printable(label) == label:
-        rival = f" --rival {shlex.quote(label)}" if entry.retrieval.of_rival(label) else ""
-        offered.append(f"casebase query {shlex.quote(path)}{rival}{where}")
-    return offered

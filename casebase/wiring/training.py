@@ -102,6 +102,7 @@ def train(
         if known is not None and not options.fresh:
             same_training(known, key, out)
             model_folder.load(out)  # files that have changed since are said here
+            resuming.Resuming(folder, key).forget_own()
             return finished(out, known.source, known.metadata, refused, already=True)
         uneven = parts.uneven() if recipe.class_weights == "none" else None
         told = [*source.notes, *parts.notes, *([uneven] if uneven else []), *_about(start, chain)]

@@ -352,6 +352,20 @@ def test_a_loss_that_is_no_number_later_keeps_the_last_good_weights(
     assert remembered(tmp_path / "m")["diverged"] is None
 
 
+def test_a_kill_after_the_last_step_leaves_no_state_for_ever(
+    call: Call, pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from casebase.networks.resuming import Resuming
+
+    out, state = tmp_path / "m", tmp_path / ".m.training"
+    monkeypatch.setattr(Resuming, "forget_state", lambda self: None)
+    call("train", pets, *QUICK, "--out", out, "--quiet").expect(0)
+    assert (state / "state.pt").is_file()
+    monkeypatch.undo()
+    assert "holds this training already" in call("train", pets, *QUICK, "--out", out).expect(0).out
+    assert not state.exists()
+
+
 def test_something_else_at_out_is_left_alone(call: Call, pets: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "dear.jpg").write_bytes(b"x")
