@@ -105,7 +105,7 @@ def _alarms(found: TwinStudy) -> Table:
         {
             "sign": alarm.title,
             "errors": on_errors.mean(alarm.raised[wrong], NO_ERROR),
-            "right": on_right.mean(alarm.raised[~wrong], "the network gives no right answer here"),
+            "right": on_right.mean(alarm.raised[~wrong], "no right answer"),
         }
         for alarm in found.alarms
     ]

@@ -15,8 +15,8 @@ from casebase.evaluate.twin_study import TwinStudy
 from casebase.evaluations import Cell, Column, Measured, Table, told
 
 Rows = NDArray[np.bool_]
-ALL, ERRORS = "all images", "errors only"
-NO_ERROR = "the network makes no error here"
+ALL, ERRORS = "all", "errors"
+NO_ERROR = "no error"
 SPACE = Column("space", "space", help="how images are compared; `docs/twins.md` says what each is")
 OVER = Column("over", "over", help="all images, or only those the network gets wrong")
 
@@ -180,6 +180,15 @@ def sampled_votes(found: TwinStudy, held: Controls, votes: Votes, over: str) -> 
     }
 
 
+def gain(found: TwinStudy, held: Controls, votes: Votes, control: Votes) -> Measured:
+    """Hard fidelity minus that of a control on the same evenly drawn images, from the same draws."""
+    rows = held.rows[held.evenly]
+    draws = Draws(found.draws.counts[:, rows], found.draws.cluster[rows])
+    apart = votes.hard[held.evenly] - control.hard[held.evenly]
+    low, high = interval(draws.means(apart))
+    return Measured(float(apart.mean()), low, high, len(apart))
+
+
 def known(values: NDArray[np.float64], where: Rows, draws: Draws) -> Measured:
     """The mean over those of the images that have a value, with its interval."""
     rows = where & np.isfinite(values)
@@ -197,4 +206,7 @@ def _adjusted(hard: NDArray[np.float64], shuffled: NDArray[np.float64], draws: D
     means, chances = draws.means(hard), draws.means(shuffled)
     spread = np.divide(means - chances, 1.0 - chances, out=np.full(len(means), np.nan), where=chances < 1.0)
     low, high = interval(spread)
+    if low == high:  # no draw moves a share of 0 or 1: Wilson's interval of the fidelity, on the same scale
+        share = draws.mean(hard > 0.5)
+        low, high = (None if edge is None else (edge - chance) / (1.0 - chance) for edge in (share.low, share.high))
     return Measured((float(hard.mean()) - chance) / (1.0 - chance), low, high, n)

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from casebase.evaluate import drawing
 from casebase.evaluate.error_detection import SOFTMAX
-from casebase.evaluate.fidelity_tables import ALL, fidelity_cells, overs
+from casebase.evaluate.fidelity_tables import fidelity_cells, overs
 from casebase.evaluate.twin_study import TwinStudy
 from casebase.evaluate.twin_words import told
 from casebase.evaluations import Measured, Plot
@@ -39,7 +39,7 @@ def plots(found: TwinStudy) -> list[Plot]:
 
 def _fidelity(found: TwinStudy) -> Plot:
     rows = [
-        (f"{space.space}, {'all' if over == ALL else 'errors'}", fidelity_cells(found, space, over, where, draws))
+        (f"{space.space}, {over}", fidelity_cells(found, space, over, where, draws))
         for space in found.spaces
         for over, where, draws in overs(found)
         if where.any()

@@ -66,7 +66,7 @@ def _contradicted(found: TwinStudy) -> Mapping[str, Cell]:
     return {
         "figure": "neighbours contradict errors",
         "value": found.draws.of_rows(wrong).mean(raised[wrong], NO_ERROR),
-        "control": found.draws.of_rows(~wrong).mean(raised[~wrong], "no right answer here"),
+        "control": found.draws.of_rows(~wrong).mean(raised[~wrong], "no right answer"),
         "against": "right answers",
         "reading": found.alarms[0].title,
     }

@@ -8,7 +8,7 @@ import numpy as np
 
 from casebase.evaluate.contradiction import Alarm
 from casebase.evaluate.error_detection import FEW_ERRORS, FEWEST_ERRORS, SOFTMAX, Detection
-from casebase.evaluate.fidelity_tables import ALL, ERRORS, fidelity_cells, overs, sampled_votes
+from casebase.evaluate.fidelity_tables import ALL, ERRORS, fidelity_cells, gain, overs, sampled_votes
 from casebase.evaluate.stability import Stability
 from casebase.evaluate.twin_fidelity import Fidelity
 from casebase.evaluate.twin_study import TwinStudy
@@ -93,7 +93,7 @@ def _fidelity(found: TwinStudy) -> Iterator[Statement]:
         fidelity, shuffled = cells[over]["fidelity"], cells[over]["shuffled"]
         if fidelity.value is None or shuffled.value is None or (over == ERRORS and fidelity.n < FEWEST_ERRORS):
             continue
-        if _no_better(fidelity, shuffled):
+        if not _above_zero(cells[over]["adjusted"]):
             yield Statement(
                 f"Fidelity in {own.space} is not informative on {images}: the {k} nearest vote like the network in "
                 f"{told(fidelity)}, and with features of other images in {told(shuffled)}.", Level.ALARM,
@@ -122,24 +122,26 @@ def _controls(found: TwinStudy) -> Iterator[Statement]:
             )
         return
     trained = held.of("trained")
-    for key, name in (("untrained", "A network of the same kind with random weights"), ("pixels", "Thumbnails alone")):
+    for key, name in (("untrained", "by a network with random weights"), ("pixels", "in thumbnails alone")):
         other = held.of(key)
         if trained is None or other is None:
             continue
         mine = sampled_votes(found, held, trained.votes, ALL)["hard"]
         theirs = sampled_votes(found, held, other.votes, ALL)["hard"]
-        if _no_better(mine, theirs):
+        if not _above_zero(gain(found, held, trained.votes, other.votes)):
             yield Statement(
-                f"{name} gives neighbours that vote like the network in {told(theirs)} of a sample, where "
-                f"the network's own features give {told(mine)}: fidelity says little here about what it has learnt.",
+                f"Neighbours found {name} vote like the network in {told(theirs)} of a sample, those of its own "
+                f"features in {told(mine)}: fidelity says little here about what it has learnt.",
                 Level.ALARM if key == "untrained" else Level.CAUTION,
             )
 
 
 def _tilt(found: TwinStudy) -> Iterator[Statement]:
     space = next((one for one in found.spaces if one.rival is not None), None)
-    if space is None or not found.errors:
+    if space is None or space.rival is None or not found.errors:
         return
+    if np.array_equal(space.votes.hard, space.rival.hard):
+        return  # a fitted head of two classes: both rows are mirror images, and the control is the figure itself
     cells = {over: fidelity_cells(found, space, over, rows, draws) for over, rows, draws in overs(found)}[ERRORS]
     own, rival = cells["fidelity"], cells["rival"]
     if own.value is None or rival.value is None:
@@ -270,8 +272,7 @@ def _missing(found: TwinStudy) -> Iterator[Statement]:
         yield Statement(f"The space {name} was not measured: {why}.", Level.PLAIN)
 
 
-def _no_better(one: Measured, control: Measured) -> bool:
-    """Whether a figure's interval reaches down to its control's."""
-    low = one.low if one.low is not None else one.value
-    high = control.high if control.high is not None else control.value
-    return low is not None and high is not None and low <= high
+def _above_zero(gain: Measured) -> bool:
+    """Whether the whole interval of a difference lies above zero."""
+    low = gain.low if gain.low is not None else gain.value
+    return low is not None and low > 0

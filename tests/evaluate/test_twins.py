@@ -81,13 +81,13 @@ def filled(cases: int, queries: int, *, informative: bool, wrong: float, seed: i
 def test_features_that_carry_the_answer_have_fidelity_one_and_a_control_at_chance() -> None:
     store = filled(300, 240, informative=True, wrong=0.5)
     found = measure(store, choose(store.parts()), QUICK, networks())
-    for over in ("all images", "errors only"):
+    for over in ("all", "errors"):
         assert cell(found, "fidelity", "fidelity", space="avgpool", over=over).value == 1.0
         shuffled = cell(found, "fidelity", "shuffled", space="avgpool", over=over).value
         assert shuffled == pytest.approx(1 / 3, abs=0.06)
         adjusted = cell(found, "fidelity", "adjusted", space="avgpool", over=over)
         assert adjusted.value == pytest.approx(1.0)
-    assert cell(found, "nearness", "soft", space="avgpool", over="errors only").value == pytest.approx(1.0)
+    assert cell(found, "nearness", "soft", space="avgpool", over="errors").value == pytest.approx(1.0)
     assert "not informative" not in said(found)
 
 
@@ -114,9 +114,7 @@ def test_few_errors_are_said_and_no_auroc_is_given_under_thirty(wrong: float, to
     assert (auroc.value is None) == (errors < 30 or errors > 120)
     assert augrc.value is not None
     if wrong == 0.0:
-        assert cell(found, "fidelity", "fidelity", space="avgpool", over="errors only").reason == (
-            "the network makes no error here"
-        )
+        assert cell(found, "fidelity", "fidelity", space="avgpool", over="errors").reason == ("no error")
     json.dumps(found.to_dict(), allow_nan=False)
 
 
@@ -190,7 +188,7 @@ def test_one_class_leaves_no_rival_and_no_trust_score() -> None:
     trust = cell(found, "detection", "auroc", score="trust score")
     assert trust.reason == "no image has it"
     assert "no trust score" in said(found)
-    assert cell(found, "fidelity", "fidelity", space="avgpool", over="all images").n == 20
+    assert cell(found, "fidelity", "fidelity", space="avgpool", over="all").n == 20
 
 
 def test_exact_copies_among_the_cases_never_answer_and_are_counted() -> None:
@@ -273,9 +271,9 @@ def on_digits() -> Evaluation:
 
 
 def test_on_digits_neighbours_agree_far_above_their_control_and_less_on_errors(on_digits: Evaluation) -> None:
-    overall = cell(on_digits, "fidelity", "fidelity", space="avgpool", over="all images")
-    errors = cell(on_digits, "fidelity", "fidelity", space="avgpool", over="errors only")
-    shuffled = cell(on_digits, "fidelity", "shuffled", space="avgpool", over="all images")
+    overall = cell(on_digits, "fidelity", "fidelity", space="avgpool", over="all")
+    errors = cell(on_digits, "fidelity", "fidelity", space="avgpool", over="errors")
+    shuffled = cell(on_digits, "fidelity", "shuffled", space="avgpool", over="all")
     assert on_digits.settings["errors"] >= 100
     assert shuffled.value == pytest.approx(0.1, abs=0.04)
     assert overall.low is not None
@@ -285,7 +283,7 @@ def test_on_digits_neighbours_agree_far_above_their_control_and_less_on_errors(o
 
 
 def test_on_digits_weights_of_the_class_tilt_the_vote_on_errors(on_digits: Evaluation) -> None:
-    where = {"space": "contribution", "over": "errors only"}
+    where = {"space": "contribution", "over": "errors"}
     own, rival = cell(on_digits, "fidelity", "fidelity", **where), cell(on_digits, "fidelity", "rival", **where)
     assert own.value is not None
     assert rival.value is not None
@@ -310,7 +308,7 @@ def test_on_digits_every_score_is_measured_against_softmax(on_digits: Evaluation
 
 
 def test_on_digits_a_nearest_twin_is_nearer_in_logits_than_any_twin(on_digits: Evaluation) -> None:
-    where = {"space": "avgpool", "over": "all images"}
+    where = {"space": "avgpool", "over": "all"}
     gap, any_twin = cell(on_digits, "nearness", "gap", **where), cell(on_digits, "nearness", "gap_of_any", **where)
     assert gap.high is not None
     assert any_twin.low is not None
@@ -325,3 +323,25 @@ def test_on_digits_neighbours_contradict_errors_more_often_than_right_answers(on
         assert on_errors.low is not None
         assert on_right.high is not None
         assert on_errors.low > on_right.high, row["sign"]
+
+
+def test_every_space_of_the_base_has_its_rows_and_its_trust_score() -> None:
+    random = np.random.default_rng(0)
+    store = MemoryCaseStore()
+    store.declare("clip", _fingerprint(6), {})
+    entries = []
+    for i in range(160):
+        code = int(random.integers(3))
+        own = (4 * np.eye(3, 12)[code] + random.normal(size=12) * 0.3).astype(np.float32)
+        other = (random.normal(size=6) + 0.1).astype(np.float32)  # a lens that sees nothing of the answer
+        made = entry(f"{i:03d}", own, code, label=("cat", "dog", "owl")[int(random.integers(3))], held_out=i >= 100)
+        entries.append(replace(made, vectors={"avgpool": own, "clip": other}))
+    fill(store, entries)
+    found = measure(store, choose(store.parts()), QUICK, networks())
+    assert found.settings["spaces_measured"] == ["avgpool", "clip"]
+    own_first = cell(found, "fidelity", "by_predicted", space="avgpool", over="all")
+    other_first = cell(found, "fidelity", "by_predicted", space="clip", over="all")
+    assert own_first.value == 1.0
+    assert other_first.value == pytest.approx(1 / 3, abs=0.2)
+    assert "trust score in clip" in [row["score"] for row in table(found, "detection").rows]
+    assert "The space contribution was not measured" in said(found)

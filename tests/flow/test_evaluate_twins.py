@@ -57,8 +57,8 @@ def test_the_whole_measurement_by_the_real_command(tmp_path: Path, split_base: P
     for row in value["rows"]:
         by_table.setdefault(row["table"], []).append(row)
     spaces = [(row["space"], row["over"]) for row in by_table["fidelity"]]
-    assert spaces[:2] == [("avgpool", "all images"), ("avgpool", "errors only")]
-    assert ("contribution", "all images") in spaces
+    assert spaces[:2] == [("avgpool", "all"), ("avgpool", "errors")]
+    assert ("contribution", "all") in spaces
     assert "untrained" in by_table["fidelity"][0]
     again = next(row for row in by_table["stability"] if row["change"] == "read again, unchanged")
     assert again["nearest"] == 1.0
