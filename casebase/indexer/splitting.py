@@ -68,6 +68,17 @@ class Division:
         found = {part: Counter(image.label for image in self.placed if image.part == part) for part in PARTS}
         return {part: dict(sorted(counted.items())) for part, counted in found.items() if counted}
 
+    def uneven(self) -> str | None:
+        """What to say where one class has more than three times the training images of another."""
+        counts = self.counts()[TRAIN].values()
+        most, least = max(counts), min(counts)
+        if most <= 3 * least:
+            return None
+        return (
+            f"the largest class has {most} training images, the smallest {least}; --class-weights balanced makes them "
+            "count the same"
+        )
+
     @property
     def digest(self) -> str:
         """SHA-256 over paths, labels, parts and pixels of all images, whatever their order."""
@@ -276,12 +287,6 @@ def _remarks(found: Division) -> list[str]:
         shown = "; ".join(found.leaks[:SHOWN])
         told.append(
             f"leak allowed: {len(found.leaks)} times images are shared between parts ({shown}); figures flatter"
-        )
-    most, least = max(counts[TRAIN].values()), min(counts[TRAIN].values())
-    if most > 3 * least:
-        told.append(
-            f"the largest class has {most} training images, the smallest {least}; --class-weights balanced makes them "
-            "count the same"
         )
     return told + _contradictions(found.placed)
 

@@ -101,7 +101,8 @@ def train(
             same_training(known, key, out)
             model_folder.load(out)  # files that have changed since are said here
             return finished(out, known.source, known.metadata, refused, already=True)
-        told = [*source.notes, *parts.notes, *_about(start, chain)]
+        uneven = parts.uneven() if recipe.class_weights == "none" else None
+        told = [*source.notes, *parts.notes, *([uneven] if uneven else []), *_about(start, chain)]
         resume = resuming.Resuming(folder, key)
         if options.fresh:
             resume.forget_state()

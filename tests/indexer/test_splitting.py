@@ -156,9 +156,11 @@ def test_remarks_about_small_and_uneven_classes_and_contradictions() -> None:
     images = listed({"alone": 1, "many": 40, "some": 5})
     pixels = names(images)
     pixels[1] = pixels[41]
-    notes = divide(images, pixels, 0).notes
+    found = divide(images, pixels, 0)
+    notes = found.notes
     assert any("a single image cannot be divided" in note and "alone" in note for note in notes)
-    assert any("--class-weights balanced" in note for note in notes)
+    assert "the smallest 1; --class-weights balanced" in (found.uneven() or "")
+    assert divide(listed({"a": 12, "b": 30}), names(listed({"a": 12, "b": 30})), 0).uneven() is None
     assert any(
         "different labels" in note and "all/many/0.png (many) and all/some/0.png (some)" in note for note in notes
     )
