@@ -16,6 +16,7 @@ PARTS = {
     "query": "benchmarks.query_bench",
     "cold": "benchmarks.cold_bench",
     "memory": "benchmarks.memory_bench",
+    "dossier": "benchmarks.dossier_bench",
 }
 OUT = Path(__file__).parent / "RESULTS.md"
 

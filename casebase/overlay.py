@@ -5,6 +5,8 @@ Maps are drawn linearly, so a value of 0.5 gets the colour that the bar shows at
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -43,9 +45,9 @@ _SEQUENTIAL, _DIVERGING = _table(_VIRIDIS), _table(_PURPLE_ORANGE)
 
 
 def _colours(values: Map, table: Colours) -> Colours:
-    """The colours ``(..., 3)`` of values in [0, 1]; NaN is taken for 0."""
-    steps = np.nan_to_num(np.clip(values, 0.0, 1.0)) * np.float32(_STEPS)
-    found: Colours = table[np.rint(steps).astype(np.intp)]
+    """The rows ``(..., channels)`` of a table for values in [0, 1]; NaN is taken for 0."""
+    steps = np.nan_to_num(np.clip(values, 0.0, 1.0)) * np.float32(_STEPS) + np.float32(0.5)
+    found: Colours = np.take(table, steps.astype(np.int32), axis=0)
     return found
 
 
@@ -68,25 +70,34 @@ def enlarge(values: Map, size: tuple[int, int]) -> Map:
 
 def saliency_overlay(view: Pixels, values: Map, opacity: float = 0.55) -> Pixels:
     """A map ``(h, w)`` in [0, 1] on a picture ``(H, W, 3) uint8``; strong cells are more opaque than weak ones."""
-    whole = np.clip(enlarge(values, view.shape[:2]), 0.0, 1.0)
-    alpha = np.float32(opacity) * (np.float32(0.35) + np.float32(0.65) * whole)[..., None]
-    return _blend(view, sequential(whole), alpha)
+    return _blend(view, enlarge(values, view.shape[:2]), _laid(opacity, signed=False))
 
 
 def where_overlay(view: Pixels, values: Map, bound: float, opacity: float = 0.75) -> Pixels:
     """A signed map ``(h, w)`` on a grey picture; ``bound`` is the value drawn in full colour, one for both sides."""
-    whole = enlarge(values, view.shape[:2])
+    whole = enlarge(values, view.shape[:2]) * np.float32(0.5 / max(bound, 1e-12)) + np.float32(0.5)
     grey = (view.astype(np.float32) @ _LUMA)[..., None]
-    strength = np.clip(np.abs(whole) / np.float32(max(bound, 1e-12)), 0.0, 1.0)
-    alpha = (np.float32(opacity) * strength).astype(np.float32)[..., None]
-    return _blend(np.float32(0.75) * grey + np.float32(48.0), diverging(whole, bound), alpha)
+    return _blend(np.float32(0.75) * grey + np.float32(48.0), whole, _laid(opacity, signed=True))
 
 
-def _blend(below: NDArray[np.generic], above: Colours, alpha: NDArray[np.float32]) -> Pixels:
-    """``below (H, W, 3 or 1)`` under ``above (H, W, 3)``, which covers it by ``alpha (H, W, 1)`` in [0, 1]."""
-    under = below.astype(np.float32)
-    mixed = under + alpha * (above - under)
-    return np.rint(np.clip(mixed, 0.0, 255.0)).astype(np.uint8)
+@cache
+def _laid(opacity: float, *, signed: bool) -> Colours:
+    """For each value from 0 to 1 its colour times its opacity, and what is left of the picture: ``(_STEPS + 1, 4)``.
+
+    Signed values have their zero in the middle, where nothing is laid on the picture.
+    """
+    value = np.linspace(0.0, 1.0, _STEPS + 1)[:, None]
+    alpha = opacity * (np.abs(2.0 * value - 1.0) if signed else 0.35 + 0.65 * value)
+    table = _DIVERGING if signed else _SEQUENTIAL
+    return np.concatenate([alpha * table, 1.0 - alpha], axis=1).astype(np.float32)
+
+
+def _blend(below: NDArray[np.generic], values: Map, laid: Colours) -> Pixels:
+    """``below (H, W, 3 or 1)`` under the colours of ``values (H, W)`` in [0, 1]."""
+    above = _colours(values, laid)  # (H, W, 4)
+    mixed = below.astype(np.float32) * above[..., 3:] + above[..., :3]
+    drawn: Pixels = np.clip(mixed + np.float32(0.5), 0.0, 255.0).astype(np.uint8)
+    return drawn
 
 
 def sequential_bar(width: int = 160, height: int = 10) -> Pixels:

@@ -198,7 +198,8 @@ def _findings(entries: Sequence[Entry], wrong: int, total: int) -> list[Statemen
     silent = sum(entry.silent for entry in entries)
     copied = sum(bool(entry.copied) for entry in entries)
     if silent:
-        warned = f"{silent} {of} came without any warning: the network did not waver, and no neighbour objected."
+        where = "its page" if silent == 1 else "their pages"
+        warned = f"{silent} {of} came without any warning: nothing on {where} speaks against the answer."
         told.append(Statement(warned, Level.ALARM if 2 * silent > n else Level.CAUTION))
     if suspected:
         doubt = (

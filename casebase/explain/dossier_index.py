@@ -171,13 +171,23 @@ def bars(entry: Entry) -> list[dict[str, Any]]:
         Bar("trust score", None if trust is None else trust / (1 + trust), "–" if trust is None else
             sentences.times(trust), "", "", tick=0.5),
         Bar("agreeing", entry.agreeing / total if total else None, f"{entry.agreeing} of {total}", "", ""),
+        _alike(entry),
         Bar("care", entry.care, f"{entry.care:.2f}", "", ""),
     ]  # fmt: skip
     shown = [
         {"name": b.name, "value": b.value, "figure": b.figure, "tick": b.tick, "role": "role-plain"} for b in found
     ]
     shown[0]["role"] = "role-predicted"
-    return shown if not entry.right else [shown[0], *shown[2:4]]
+    return shown if not entry.right else [shown[0], *shown[2:5]]
+
+
+def _alike(entry: Entry) -> Bar:
+    """How often held-out answers with evidence like this were wrong, by trust score where it is calibrated."""
+    trust = entry.retrieval.trust
+    for found in (trust.trust_correct, trust.softmax_correct):
+        if found is not None and found.p is not None and found.n:
+            return Bar("wrong alike", found.n_errors / found.n, f"{found.n_errors} of {found.n}", "", "")
+    return Bar("wrong alike", None, "–", "", "")
 
 
 def pictures(entry: Entry, seen: Explanation) -> list[dict[str, Any]]:

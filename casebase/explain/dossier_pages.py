@@ -208,8 +208,7 @@ def notes(entry: Entry) -> list[Statement]:
     if entry.silent:
         told.append(
             Statement(
-                "Without its label, this answer would have passed: the network did not hesitate, and nothing in the "
-                "base objects.",
+                "Without its label, this answer would have passed: nothing on this page speaks against it.",
                 Level.CAUTION,
             )
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from casebase import overlay
+from casebase.cases import Case
 from casebase.explain import sentences
+from casebase.explain.album import in_threads
 from casebase.explanations import QUERY_ID, Explanation, Figure, Pixels, SaliencyMap, Scale, Shown, WhereMap
 from casebase.reading import percent, printable
 
@@ -86,6 +88,12 @@ class Gallery:
         label = self._explanation.retrieval.query.label
         rival = next(iter([*([label] if label in rivals else []), *looked, *rivals]), None)
         return figures if rival is None else [*figures, self._looked(shown, rival, "rival")]
+
+    def draw(self, cases: Iterable[Case]) -> None:
+        """Draw the pictures of cases on as many threads as there are cores; :meth:`of_case` then has them at hand."""
+        missing = {(case.id, case.predicted): case for case in cases if (case.id, case.predicted) not in self._cases}
+        drawn = in_threads(lambda one: self._draw(one.id, one.predicted, printable(one.path)), list(missing.values()))
+        self._cases |= dict(zip(missing, drawn, strict=True))
 
     def of_case(self, case_id: str, predicted: str, path: str) -> CasePictures:
         """A case's picture and maps; ``predicted`` is the class whose saliency map is shown, raw as in the keys."""

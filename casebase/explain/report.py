@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from casebase.answers import Neighbour, Retrieval, Role
 from casebase.explain import evidence_words, sentences, verdict
 from casebase.explain.figures import Gallery
+from casebase.explain.service import shown_cases
 from casebase.explanations import Card, Explanation, Level, Panel, Report, Section, Side, Statement
 from casebase.panel import Contender
 from casebase.reading import STANDARD_INPUT, percent, printable
@@ -32,6 +33,7 @@ def compose(
     answer = explanation.retrieval
     said = answer.prediction
     gallery = Gallery(explanation)
+    gallery.draw(row.case for row in shown_cases(answer, panel=explanation.panel).values())
     name, called, other = printable(answer.query.path), printable(answer.called), answer.runner_up
     sections = _Sections(answer, gallery)
     worst, also = verdict.verdicts(answer)
