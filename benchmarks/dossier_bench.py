@@ -195,7 +195,7 @@ class Prepared:
 
 def run(options: Options) -> Section:
     """Both parts on one base."""
-    photographs = gather(SHOWN + MISTAKES + 20, options.scratch)
+    photographs = gather(SHOWN + 2 * MISTAKES, options.scratch)  # with random weights some land under the next name
     tell(f"(e) dossier and report: {CASES} cases")
     prepared = Prepared(photographs, options.scratch)
     contenders = [Contender(DOSSIER, prepared.dossier), Contender(NEEDED, prepared.needed)]
