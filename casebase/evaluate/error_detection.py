@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from casebase.correctness import FEWEST_ERRORS
 from casebase.evaluate.images import Images, Sides
 from casebase.evaluate.intervals import interval
 from casebase.evaluate.neighbours import (
@@ -33,10 +34,8 @@ from casebase.evaluations import Measured
 from casebase.reuse import EPSILON
 
 Values = NDArray[np.float64]
-FEWEST_ERRORS = 30
-"""Under this many errors no AUROC is given …"""
 FEW_ERRORS = 100
-"""… and under this many a warning with it."""
+"""Under ``FEWEST_ERRORS`` errors no AUROC is given, and under this many a warning with it."""
 MOST = 0.9
 """A score that fewer than this share of the images have is not compared with others."""
 CELLS = 4_000_000

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from casebase import comparison
 from casebase.calibration import LEAST_IMAGES, Flags, Scores
 from casebase.correctness import FEWEST_ERRORS
 from casebase.evaluate.intervals import Rows, bootstrap
+from casebase.evaluate.scores import BINS, equal_width
 from casebase.evaluations import Cell, Column, Measured, Table
 from casebase.evidence import EvidenceTable
 
-BINS = 15
 Statistic = Callable[[Scores, Flags], float]
 """A figure of P(correct), or of a score, ``(n,)`` and of what was right ``(n,)``."""
 
@@ -44,7 +43,7 @@ def measure(tables: Mapping[str, EvidenceTable], *, seed: int = 0, draws: int = 
         (Column("space", "space"), *COLUMNS),
         rows,
         (
-            f"Intervals: bootstrap by group, 95 %. ECE: {BINS} bins of equal width (Guo et al. 2017). ",
+            f"Intervals: bootstrap by group, 95 %. ECE: {BINS} bins of equal width (Guo et al. 2017).",
             f"With fewer than {FEWEST_ERRORS} errors no AUGRC is told.",
         ),
     )
@@ -93,11 +92,8 @@ def brier(share: Scores, right: Flags) -> float:
 
 
 def ece(share: Scores, right: Flags) -> float:
-    """Σ_b n_b/n · |right_b - P_b| over bins of equal width (Guo et al. 2017, https://arxiv.org/abs/1706.04599)."""
-    place: NDArray[np.intp] = np.minimum((share * BINS).astype(np.intp), BINS - 1)
-    n = np.bincount(place, minlength=BINS)
-    gap = np.bincount(place, share, BINS) - np.bincount(place, right, BINS)
-    return float(np.abs(gap).sum() / n.sum())
+    """The expected calibration error that ``casebase evaluate model`` gives, of P(correct) in place of softmax."""
+    return equal_width(share, right).error
 
 
 def augrc(score: Scores, right: Flags) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from casebase.correctness import FEWEST_ERRORS
 from casebase.evaluate.model_scores import ClassScores, Found
 from casebase.evaluations import Measured, told
 from casebase.explanations import Level, Statement
@@ -11,8 +12,6 @@ from casebase.reading import percent, printable
 
 FEW_IMAGES = 200
 """Below this, the interval of an accuracy around 90 % is wider than 8 points."""
-FEW_ERRORS = 30
-"""Below this, no area under a curve of errors is given anywhere in casebase."""
 FEW_OF_A_CLASS = 10
 UNEVEN = 3.0
 """Largest class over smallest, from which accuracy leans to the large ones."""
@@ -96,11 +95,11 @@ def _size(found: Found) -> Iterator[Statement]:
             f"{percent(accuracy.low)} to {percent(accuracy.high)}.",
             Level.CAUTION,
         )
-    if outcomes.wrong < FEW_ERRORS:
+    if outcomes.wrong < FEWEST_ERRORS:
         count = {0: "No answer is", 1: "Only 1 answer is"}.get(outcomes.wrong, f"Only {outcomes.wrong} answers are")
         yield Statement(
             f"{count} wrong: too few to say what the mistakes have in common, and no AUROC is given from fewer than "
-            f"{FEW_ERRORS} errors.",
+            f"{FEWEST_ERRORS} errors.",
             Level.CAUTION,
         )
     small = [one for one in found.classes if 0 < one.labelled < FEW_OF_A_CLASS]

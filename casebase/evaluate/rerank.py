@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase import comparison
-from casebase.evaluate.intervals import Rows, bootstrap, share
+from casebase.evaluate.intervals import Rows, bootstrap, grouped_share
 from casebase.evaluations import Cell, Column, Measured, Table
 from casebase.evidence import EvidenceTable
+from casebase.parts import VALIDATION
 from casebase.rerank import BETAS, LEAST_IMAGES, choose, cross_validated, hits
 
 COLUMNS = (
@@ -24,7 +25,6 @@ COLUMNS = (
     Column("mended", "mended", "count", "wrong answers that became right"),
     Column("spoilt", "spoilt", "count", "right answers that became wrong"),
 )
-VALIDATION = ("val", "valid", "validation")
 
 
 def measure(tables: Mapping[str, EvidenceTable], *, seed: int = 0, draws: int = 1000) -> Table:
@@ -82,8 +82,8 @@ def _row(
         "chosen": chosen,
         "beta": beta,
         "n": n,
-        "classifier": share(int(one.sum()), n),
-        "reranked": share(int(other.sum()), n),
+        "classifier": grouped_share(one, clusters, seed),
+        "reranked": grouped_share(other, clusters, seed),
         "gain": bootstrap(moved, n, groups=clusters, seed=seed, draws=draws),
         "mended": int((other & ~one).sum()),
         "spoilt": int((one & ~other).sum()),

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from casebase.correctness import FEWEST_ERRORS
 from casebase.evaluate.contradiction import Alarm
-from casebase.evaluate.error_detection import FEW_ERRORS, FEWEST_ERRORS, SOFTMAX, Detection
+from casebase.evaluate.error_detection import FEW_ERRORS, SOFTMAX, Detection
 from casebase.evaluate.fidelity_tables import ALL, ERRORS, fidelity_cells, gain, overs, sampled_votes
 from casebase.evaluate.stability import Stability
 from casebase.evaluate.twin_fidelity import Fidelity

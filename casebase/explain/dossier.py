@@ -8,6 +8,7 @@ from typing import Any
 
 from casebase.answers import Retrieval
 from casebase.cases import Case
+from casebase.correctness import FEWEST_ERRORS
 from casebase.dossiers import Dossier, Entry
 from casebase.errors import EmptyCaseBase, UsageError
 from casebase.evaluations import Measured
@@ -216,7 +217,7 @@ def _findings(entries: Sequence[Entry], wrong: int, total: int) -> list[Statemen
         told.append(Statement(f"The {n} most important of {wrong:,} mistakes are shown."))
     if not told:
         told.append(Statement(f"Each of these {sentences.counted(n, 'mistake')} came with a warning.", Level.CALM))
-    if wrong < _FEW:
+    if wrong < FEWEST_ERRORS:
         share = percent(wrong / total)
         told.append(
             Statement(
@@ -226,9 +227,6 @@ def _findings(entries: Sequence[Entry], wrong: int, total: int) -> list[Statemen
             else Statement(f"One mistake ({share} of {total:,}) says nothing about which classes are hard.")
         )
     return told
-
-
-_FEW = 30
 
 
 def _settings(choice: Choice, part: Part) -> dict[str, Any]:

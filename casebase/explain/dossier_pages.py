@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from casebase import overlay
-from casebase.dossiers import DATA, INDEX, TABLE, Dossier, Entry, table
-from casebase.errors import StorageFailed, UsageError
+from casebase.dossiers import DATA, INDEX, SCHEMA, TABLE, Dossier, Entry, table
+from casebase.errors import StorageFailed
+from casebase.explain import places
 from casebase.explain.dossier_index import IndexPage, Surroundings
 from casebase.explain.encoding import jpeg
+from casebase.explain.places import Kind
 from casebase.explain.render_html import HtmlRenderer
 from casebase.explain.render_json import dumps
 from casebase.explain.report import compose
@@ -26,6 +28,11 @@ from casebase.settings import DEFAULT_BASE
 
 OVERLAY_QUALITY = 90
 _FRAME_HEIGHT = 900
+
+KIND = Kind(
+    "dossier", DATA, SCHEMA, frozenset({INDEX, TABLE}),
+    {"errors": frozenset({".html"}), "right": frozenset({".html"}), "overlays": frozenset({".jpg"})},
+)  # fmt: skip
 
 NewFolder = Callable[[Path], AbstractContextManager[Path]]
 
@@ -45,8 +52,9 @@ class Pages:
 
     def write(self, dossier: Dossier, folder: Path) -> Path:
         """Index, pages, overlays, JSON and CSV; all or nothing."""
-        check_target(folder)
-        with self.new_folder(folder) as aside:
+        target = folder.resolve()
+        places.check(target, KIND)
+        with self.new_folder(target) as aside:
             try:
                 self._fill(dossier, aside, folder)
             except OSError as error:
@@ -133,20 +141,6 @@ class Pages:
             provenance=[(printable(name), printable(value)) for name, value in facts.items()],
             next_commands=[] if first is None else commands(first, self.base),
         )  # fmt: skip
-
-
-def check_target(folder: Path) -> None:
-    """Raise ``UsageError`` where something stands that is no older dossier: it would be replaced."""
-    try:
-        if not folder.exists():
-            return
-        ours = folder.is_dir() and ((folder / DATA).is_file() or not any(folder.iterdir()))
-    except OSError as error:
-        raise StorageFailed(
-            f"{folder} cannot be looked at ({error.strerror}); name another folder with --out"
-        ) from None
-    if not ours:
-        raise UsageError(f"{folder} exists and is no older dossier; name a new folder with --out")
 
 
 class _Record:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
 import os
 import secrets
 import shutil
@@ -14,17 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from casebase.errors import StorageFailed, UsageError
+from casebase.errors import StorageFailed
 from casebase.evaluations import Cell, Column, Evaluation, Measured, Plot, Table, flat, told
+from casebase.explain import places
 from casebase.explain.pages import environment, framed, inert, own, policy, trusted, unbroken
+from casebase.explain.places import Kind
 from casebase.explain.render_json import dumps
 from casebase.reading import percent, printable
 
 SCHEMA = "casebase.evaluation/1"
 PAGE, DATA, ROWS = "index.html", "evaluation.json", "per_query.csv"
 TABLES, PLOTS = "tables", "plots"
-_OURS = {PAGE, DATA, ROWS, TABLES, PLOTS}
-_KINDS = {TABLES: {".csv"}, PLOTS: {".svg", ".png"}}
+KIND = Kind(
+    "evaluation", DATA, SCHEMA, frozenset({PAGE, ROWS}),
+    {TABLES: frozenset({".csv"}), PLOTS: frozenset({".svg", ".png"})},
+)  # fmt: skip
 HEADLINES = 3
 _SIGNED = ("=", "+", "-", "@", "\t", "\r")
 
@@ -82,7 +85,7 @@ class EvaluationPages:
         """
         files = dict(self._files(evaluation))
         target = folder.resolve()
-        _may_be_replaced(target, folder)
+        places.check(target, KIND)
         mark = secrets.token_hex(4)
         aside = target.with_name(f".{target.name[:80]}.{mark}.part")
         old = target.with_name(f".{target.name[:80]}.{mark}.old")
@@ -123,34 +126,6 @@ class EvaluationPages:
         for plot in evaluation.plots:
             yield f"{PLOTS}/{plot.key}.svg", plot.svg.encode("utf-8")
             yield f"{PLOTS}/{plot.key}.png", plot.png
-
-
-def _may_be_replaced(target: Path, folder: Path) -> None:
-    """Whether nothing that is not ours would be lost; raises ``UsageError`` otherwise."""
-    try:
-        if not target.exists():
-            return
-        if not target.is_dir():
-            raise UsageError(f"{folder} is a file; name a folder for the evaluation")
-        entries = list(target.iterdir())
-        strange = [entry.name for entry in entries if entry.name not in _OURS]
-        for below in entries:
-            if below.name in _KINDS and below.is_dir():
-                strange += [f"{below.name}/{e.name}" for e in below.iterdir() if e.suffix not in _KINDS[below.name]]
-        if strange or (entries and not _is_evaluation(target / DATA)):
-            what = f"it holds {sorted(strange)[0]}" if strange else "it is not empty"
-            raise UsageError(f"{folder} is no evaluation of casebase: {what}; name another folder")
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise StorageFailed(f"{folder} cannot be read ({reason}); name another folder") from None
-
-
-def _is_evaluation(file: Path) -> bool:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(value, dict) and value.get("schema") == SCHEMA
 
 
 def _csv(rows: Sequence[Mapping[str, Any]], first: Sequence[str]) -> bytes:

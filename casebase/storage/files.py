@@ -46,7 +46,10 @@ def write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder aside; on success it appears under ``path`` in one step, on failure it is gone."""
+    """Fill a folder aside; on success it appears under ``path``, on failure it is gone.
+
+    What was there before is moved away and removed only when the new one stands: whatever goes wrong, one is whole.
+    """
     with file_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -60,12 +63,25 @@ def new_folder(path: Path) -> Iterator[Path]:
                 if child.is_file():
                     sync(child)
             sync(aside)
-            if path.exists():
-                shutil.rmtree(path)
-            aside.rename(path)
-            sync(path.parent)
+            _exchange(aside, path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(aside: Path, path: Path) -> None:
+    """Put a finished folder in place; what was there comes back if that fails."""
+    old = aside.with_name(f"{aside.name}.old")
+    there = path.exists()
+    if there:
+        path.rename(old)
+    try:
+        aside.rename(path)
+    except OSError:
+        if there:
+            old.rename(path)
+        raise
+    sync(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def remove_others(folder: Path, keep: Callable[[str], bool]) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from casebase.correctness import FEWEST_ERRORS
 from casebase.evaluate.error_detection import (
-    FEWEST_ERRORS,
     Detection,
     Evidence,
     Score,

@@ -107,6 +107,40 @@ def test_a_weight_chosen_on_validation_is_measured_on_the_rest() -> None:
     assert cell(few, 0, "gain").reason == "40 images, 50 are needed"
 
 
+def test_a_part_called_dev_is_a_validation_part_as_everywhere() -> None:
+    from dataclasses import replace
+
+    split = replace(made_up(400, 0, informed=0.2), splits=["Dev" if i < 150 else "test" for i in range(400)])
+    found = rerank.measure({"avgpool": split}, draws=20)
+    assert [row["n"] for row in found.rows] == [400, 250]
+
+
+def test_accuracies_of_grouped_images_have_the_wider_interval() -> None:
+    from dataclasses import replace
+
+    alone = made_up(400, 0, informed=0.2)
+    order = np.argsort(alone.right, kind="stable")  # groups that are right as one, or wrong as one
+    together = replace(
+        alone.rows(np.ones(400, bool)), groups=[f"g{np.where(order == i)[0][0] // 10}" for i in range(400)]
+    )
+
+    def width(table: EvidenceTable) -> float:
+        measured = cell(rerank.measure({"avgpool": table}, draws=20), 0, "classifier")
+        return (measured.high or 0) - (measured.low or 0)
+
+    assert width(together) > 2 * width(alone)
+
+
+def test_an_ece_is_the_same_wherever_it_stands() -> None:
+    """Shares on the edge of a bin, as cross-fitted ones often are, fall into the same bin in every table."""
+    from casebase.evaluate import scores
+
+    random = np.random.default_rng(0)
+    share = random.choice([3 / 15, 7 / 15, 7.5 / 15, 12 / 15, 12.5 / 15, 1.0], size=500)
+    right = random.random(500) < 0.6
+    assert evidence.ece(share, right) == scores.equal_width(share, right).error
+
+
 def test_evaluate_model_has_both_tables_for_held_out_images_only() -> None:
     store = MemoryCaseStore()
     fill(store, [*CASES, *confusable()])

@@ -220,8 +220,24 @@ def test_somebody_elses_folder_is_left_alone(wrong: Path, call: Call, tmp_path: 
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
     said = call("errors", "--base", wrong, "--out", mine).expect(2).sentence
-    assert "is no older dossier" in said
+    assert "is no dossier of casebase: it holds thesis.txt" in said
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("name", ["errors.json", "index.html", "notes.txt", "errors/mine.txt"])
+def test_a_folder_with_a_file_of_somebody_elses_is_left_alone_even_beside_a_dossier(
+    wrong: Path, call: Call, tmp_path: Path, name: str
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    if name in ("notes.txt", "errors/mine.txt"):
+        call("errors", "--base", wrong, "--out", mine, "--no-overlays", "--limit", "1").expect(0)
+    (mine / name).write_text("years of work")
+    before = sorted(mine.rglob("*"))
+    said = call("errors", "--base", wrong, "--out", mine, "--no-overlays", "--limit", "1").expect(2).sentence
+    assert "is no dossier of casebase" in said
+    assert sorted(mine.rglob("*")) == before
+    assert (mine / name).read_text() == "years of work"
 
 
 def test_a_failure_on_the_way_leaves_the_old_dossier(
