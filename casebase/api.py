@@ -271,7 +271,7 @@ class Base:
         Stored predictions are used: nothing is read or predicted before pages are made. Raises ``UsageError`` for a
         part that is not there.
         """
-        chosen = choice or ErrorsChoice()
+        chosen = replace(choice or ErrorsChoice(), seed=self.settings.seed)
         if split is not None:
             chosen = replace(chosen, split=split)
         wanted = Wanted(saliency, self.settings.seed, panel=True)

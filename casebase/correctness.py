@@ -75,3 +75,5 @@ class Comparison:
 
 FEWEST_ERRORS = 30
 """With fewer errors no ranking of scores is told: its interval would span nearly everything."""
+FEWEST_COMPARED = 20
+"""With fewer reference images it is not told how usual a distance is: one of them would be 5 % and more."""

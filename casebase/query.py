@@ -25,7 +25,7 @@ from casebase.retrieve import Answer, Question, Themselves
 from casebase.reuse import support
 from casebase.rivals import choose_rivals
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE, stored_space
-from casebase.weighing import calibrated, panel, weighed
+from casebase.weighing import calibrated, panel, usual, weighed
 
 TRIES = 3
 """A question is put this often while somebody publishes again and again."""
@@ -235,7 +235,7 @@ def _retrieve(
 
     plain = Question(case_base, NETWORK_SPACE, vector, wanted.k, themselves).list(Role.NEAREST) if weighted else nearest
     twin = twins.rows[0].distance if twins.rows else None
-    gate = None if twin is None else case_base.comparable(wanted.space, called, twin)
+    gate = usual(called, twin, wanted.space, case_base, themselves)
     trust = support(prediction, plain.rows, twin, None if nun is None else nun.distance, gate, called)
     trust = calibrated(trust, wanted.space, case_base, themselves, reranked)
     sources = {"nearest": nearest.source, "twins": twins.source, "counterfactuals": _worst(unlike)}

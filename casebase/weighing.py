@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from casebase.answers import Neighbour, Prediction, Rival, Role, Support
-from casebase.correctness import uncalibrated
+import numpy as np
+
+from casebase.answers import Comparable, Neighbour, Prediction, Rival, Role, Support
+from casebase.correctness import FEWEST_COMPARED, HELD_OUT, uncalibrated
+from casebase.evidence import COPY
 from casebase.panel import MOST, Contender, contender
 from casebase.ports import CaseBase, Vector, Where
 from casebase.rerank import Neighbourhood, Reranked, chosen_for, rerank
 from casebase.retrieve import Answer, Question, Themselves
+from casebase.reuse import wilson
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
 
 
@@ -21,6 +25,27 @@ def weighed(
     table = case_base.evidence(space)
     choice = chosen_for(table, themselves.pixel_hash, themselves.groups)
     return rerank(prediction, Neighbourhood(case_base, space, vector, themselves), choice)
+
+
+def usual(
+    called: str, distance: float | None, space: str, case_base: CaseBase, themselves: Themselves
+) -> Comparable | None:
+    """How usual a nearest-twin distance is for a class; None without a twin, and with too few reference images.
+
+    A query that is itself held out, or whose group is, would be counted among the images it is compared with; for it
+    the share is taken anew over the others.
+    """
+    found = None if distance is None else case_base.comparable(space, called, distance)
+    if found is None or distance is None or found.reference != HELD_OUT:
+        return found
+    table = case_base.evidence(space)
+    keep = None if table is None else table.strangers(themselves.pixel_hash, themselves.groups)
+    if table is None or keep is None:
+        return found
+    place = list(case_base.class_names()).index(called)
+    others = table.twin[keep & (table.probable[:, 0] == place) & np.isfinite(table.twin)]
+    n, farther = len(others), int((others >= distance - COPY).sum())
+    return None if n < FEWEST_COMPARED else Comparable(farther / n, n, *wilson(farther, n), HELD_OUT)
 
 
 def calibrated(

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from casebase.correctness import FEWEST_ERRORS
 from casebase.evaluate.images import Images, Sides
-from casebase.evaluate.intervals import interval
 from casebase.evaluate.neighbours import (
     Lists,
     labelled_as_predicted,
@@ -32,6 +31,7 @@ from casebase.evaluate.resampling import Draws
 from casebase.evaluate.twin_fidelity import Fidelity
 from casebase.evaluations import Measured
 from casebase.reuse import EPSILON
+from casebase.shares import interval
 
 Values = NDArray[np.float64]
 FEW_ERRORS = 100

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from casebase.evaluate.intervals import interval
 from casebase.evaluate.random_control import Controls
 from casebase.evaluate.resampling import Draws
 from casebase.evaluate.twin_fidelity import Fidelity, Votes
 from casebase.evaluate.twin_study import TwinStudy
 from casebase.evaluations import Cell, Column, Measured, Table, told
+from casebase.shares import interval
 
 Rows = NDArray[np.bool_]
 ALL, ERRORS = "all", "errors"

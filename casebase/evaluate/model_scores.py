@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from casebase.evaluate import scores
-from casebase.evaluate.intervals import DRAWS, Rows, bootstrap_all, grouped_share
+from casebase.evaluate.intervals import Rows, bootstrap_all
 from casebase.evaluate.outcomes import Outcomes, copies
 from casebase.evaluations import Measured
 from casebase.ports import CaseBase
 from casebase.reading import printable
+from casebase.shares import DRAWS, grouped_share
 
 MANY = 20_000
 """Beyond this many images a fifth of the resamples is drawn: the intervals are narrow, and time counts."""

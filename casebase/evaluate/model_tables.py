@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from casebase.evaluate import scores
-from casebase.evaluate.intervals import share
 from casebase.evaluate.model_scores import TOP, ClassScores, Found
 from casebase.evaluate.outcomes import Outcomes
 from casebase.evaluations import Cell, Column, Table
 from casebase.reading import percent
+from casebase.shares import share
 
 WIDE = 12
 """Up to this many classes the confusion matrix is also a table."""

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase import comparison
-from casebase.evaluate.intervals import Rows, bootstrap, grouped_share
+from casebase.evaluate.intervals import Rows, bootstrap
 from casebase.evaluations import Cell, Column, Measured, Table
 from casebase.evidence import EvidenceTable
 from casebase.parts import VALIDATION
 from casebase.rerank import BETAS, LEAST_IMAGES, choose, cross_validated, hits
+from casebase.shares import grouped_share
 
 COLUMNS = (
     Column("space", "space"),

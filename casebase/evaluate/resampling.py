@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase import clock
-from casebase.evaluate.intervals import DRAWS, interval
 from casebase.evaluate.ratios import ratio
 from casebase.evaluations import Measured
 from casebase.reuse import wilson
+from casebase.shares import DRAWS, interval
 
 Values = NDArray[np.float64]
 

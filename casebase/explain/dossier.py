@@ -6,19 +6,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.correctness import FEWEST_ERRORS
 from casebase.dossiers import Dossier, Entry
 from casebase.errors import EmptyCaseBase, UsageError
-from casebase.evaluations import Measured
 from casebase.explain import care, sentences, verdict
 from casebase.explanations import Level, Statement
 from casebase.parts import Part, choose
 from casebase.ports import CaseBase, Vector
 from casebase.query import Ask, Networks, Remembered, ask_again
 from casebase.reading import percent
-from casebase.reuse import wilson
+from casebase.shares import grouped_share
 from casebase.spaces import NETWORK_SPACE
 
 SHORTLIST = 12
@@ -29,13 +30,17 @@ Progress = Callable[[int, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What goes into a dossier: the part, the most entries, right answers per mistake, rows per list, the space."""
+    """What goes into a dossier: the part, the most entries, right answers per mistake, rows per list, the space.
+
+    ``seed`` draws the groups for the interval of the accuracy, where images belong together.
+    """
 
     split: str | None = None
     limit: int | None = None
     correct: int = 0
     k: int = 5
     space: str = NETWORK_SPACE
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -55,6 +60,8 @@ class _Found:
     wrong: list[Remembered] = field(default_factory=list)
     right: list[tuple[str, str, float]] = field(default_factory=list)
     """(id, predicted, softmax) of every right answer; kept only where a contrast is asked for."""
+    good: list[bool] = field(default_factory=list)
+    groups: list[str | None] = field(default_factory=list)
 
 
 def gather(
@@ -90,8 +97,6 @@ def gather(
         shown, contrasts = _matched(shown, asked, choice.correct)
     if not found.total:
         raise EmptyCaseBase(f"no image of {part.name} has a prediction; run `casebase index DATA` to its end first")
-    low, high = wilson(found.total - len(found.wrong), found.total)
-    accuracy = (found.total - len(found.wrong)) / found.total
     return Dossier(
         part=part,
         total=found.total,
@@ -99,7 +104,7 @@ def gather(
         entries=shown,
         contrasts=contrasts,
         confusion={label: dict(sorted(row.items())) for label, row in sorted(found.confusion.items())},
-        accuracy=Measured(accuracy, low, high, found.total),
+        accuracy=grouped_share(np.array(found.good), found.groups, choice.seed),
         statements=[*_findings(shown, len(found.wrong), found.total), *part.statements()],
         facts=facts,
         settings=_settings(choice, part),
@@ -116,6 +121,8 @@ def _walk(base: CaseBase, part: Part, choice: Choice) -> _Found:
             counts = found.confusion.setdefault(case.label, {})
             counts[called] = counts.get(called, 0) + 1
             found.total += 1
+            found.good.append(called == case.label)
+            found.groups.append(case.group)
             if called != case.label:
                 found.wrong.append(_remembered(case, block.features[row], block.probabilities[row]))
             elif choice.correct:

@@ -22,7 +22,7 @@ from casebase.networks.loaded import Loaded, checked_classes, seeded
 from casebase.networks.recipe import Recipe
 from casebase.networks.training import Labelled, Loop, Score, Views, repeatable
 from casebase.reading import Preprocess
-from casebase.reuse import wilson
+from casebase.shares import grouped_share
 from casebase.trained import Epoch, Watcher
 
 __all__ = ["Begun", "Images", "Labelled", "Recipe", "Tuned", "Views", "Watch", "fine_tune", "resized"]
@@ -130,7 +130,7 @@ def fine_tune(
         epochs=tuple(run.history),
         kept=run.kept,
         selected_by=run.by,
-        accuracy={name: _measured(score) for name, score in scores.items()},
+        accuracy={name: _accuracy(score, images.parts()[name], chosen.seed) for name, score in scores.items()},
         losses={name: score.loss for name, score in scores.items()},
         recipe=chosen,
         precision=loop.precision,
@@ -259,9 +259,9 @@ def _memory_told() -> Iterator[None]:
         raise ModelError(told) from None
 
 
-def _measured(score: Score) -> Measured:
-    low, high = wilson(score.right, score.n)
-    return Measured(score.right / score.n, low, high, score.n)
+def _accuracy(score: Score, images: Labelled, seed: int) -> Measured:
+    """By group where images belong together, as ``casebase evaluate model`` gives it."""
+    return grouped_share(score.right, images.groups or [None] * len(images), seed)
 
 
 def _folded(start: Loaded) -> bool:

@@ -25,6 +25,8 @@ from casebase.reading import Preprocess, printable
 SCHEMA = "casebase.model/1"
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = backbones.MODEL_FILE
+SPLIT, CURVES = "split.csv", ("curves.png", "curves.svg")
+"""What a training leaves beside them."""
 
 
 class Saveable(Protocol):
@@ -90,6 +92,20 @@ def check_place(folder: Path) -> None:
         raise ModelError(f"the model folder {_shown(folder)} cannot be written ({error.strerror})") from None
 
 
+def check_replaced(folder: Path) -> None:
+    """Raise ``ModelError`` where a model folder holds anything that is no part of a model: it would go with it."""
+    try:
+        there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    except OSError as error:
+        raise ModelError(f"the model folder {_shown(folder)} cannot be looked at ({error.strerror})") from None
+    strange = [name for name in there if name not in {WEIGHTS, DESCRIPTION, SPLIT, *CURVES}]
+    if strange:
+        raise ModelError(
+            f"{_shown(folder)} holds {printable(strange[0])} beside the model, which would be lost; "
+            "move it elsewhere, or save the model in another place"
+        )
+
+
 def save(
     network: Saveable,
     folder: Path,
@@ -99,10 +115,12 @@ def save(
     """Write a model folder; one that is there already is replaced as a whole, or stays as it was.
 
     ``metadata`` (JSON: seed, metrics, options) is kept as it is; ``beside`` are further files by name. Raises
-    ``ModelError`` where the folder cannot be written, and where something else than a model folder is in its place.
+    ``ModelError`` where the folder cannot be written, and where something else than a model folder is in its place, or
+    anything else lies in it.
     """
     loaded = network.loaded
     check_place(folder)
+    check_replaced(folder)
     further = dict(beside or {})
     state = {n: v.detach().to("cpu").contiguous().clone() for n, v in loaded.module.state_dict().items()}
     try:

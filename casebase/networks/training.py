@@ -35,22 +35,22 @@ class Views(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Images as the network is to see them, and the position of each one's class."""
+    """Images as the network is to see them, the position of each one's class, and where known what belongs together."""
 
     views: Views
     labels: Sequence[int]
+    groups: Sequence[str | None] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Score:
-    """What a network gets right: mean cross-entropy in nats, and how many of ``n`` images."""
+    """Mean cross-entropy in nats, and whether each image ``(n,)`` is answered rightly."""
 
     loss: float
-    right: int
-    n: int
+    right: NDArray[np.bool_]
 
 
 class Loop:
@@ -110,22 +110,22 @@ class Loop:
         n = len(labels)
         return Epoch(
             number, self._recipe.epochs, total / n, right / n, None if seen is None else seen.loss,
-            None if seen is None else seen.right / seen.n, rate, clock.seconds() - began,
+            None if seen is None else float(seen.right.mean()), rate, clock.seconds() - began,
         )  # fmt: skip
 
     def measure(self, images: Labelled, *, exactly: bool = False) -> Score:
         """Loss and right answers of the weights as they are; ``exactly`` computes in fp32 whatever the precision."""
         labels = np.asarray(images.labels, dtype=np.int64)
         self._module.eval()
-        total, weight, right = 0.0, 0.0, 0
+        total, weight, right = 0.0, 0.0, np.zeros(len(labels), np.bool_)
         for rows, views in _ahead(images.views, _batches(np.arange(len(labels)), self._recipe.batch_size)):
             target = torch.from_numpy(labels[rows]).to(self._device)
             with torch.no_grad(), nullcontext() if exactly else self._autocast():
                 scores = self._module(self._normalised(views)).float()
             total += float(functional.cross_entropy(scores, target, weight=self._weight, reduction="sum"))
             weight += len(rows) if self._weight is None else float(self._weight[target].sum())
-            right += int((scores.argmax(1) == target).sum())
-        return Score(total / weight, right, len(labels))
+            right[rows] = (scores.argmax(1) == target).cpu().numpy()
+        return Score(total / weight, right)
 
     def unfold(self, train: Labelled) -> None:
         """Give folded batch norms the statistics of the training images, and take them off again by scale and shift.

@@ -2,7 +2,7 @@
 
 Two tables per space and predicted class: similarities of pairs (for the percentile of a neighbour) and distances of
 reference images to their own nearest twin (for "no comparable case"). Held-out images are the reference where there
-are at least ``FEWEST`` of a class; else the cases themselves, each left out, and the answer says so.
+are at least ``FEWEST_COMPARED`` of a class; else the cases themselves, each left out, and the answer says so.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 
 from casebase import clock
 from casebase.answers import Comparable
-from casebase.correctness import HELD_OUT
+from casebase.correctness import FEWEST_COMPARED, HELD_OUT
 from casebase.distance import Matrix
 from casebase.evidence import COPY, Relatives, related
 from casebase.reuse import wilson
 from casebase.storage.matrix import ExactIndex
 from casebase.storage.translate import file_errors
 
-FEWEST = 20
 MOST_PAIRS = 10_000
 MOST_REFERENCES = 400
 PAIR_BUDGET = 2_000_000
@@ -42,14 +41,14 @@ class Yardstick:
     def percentile(self, name: str, similarity: float) -> float | None:
         """Share (0..100) of the class's pairs that are no more alike than ``similarity``."""
         pairs = self.pairs.get(name)
-        if pairs is None or len(pairs) < FEWEST:
+        if pairs is None or len(pairs) < FEWEST_COMPARED:
             return None
         return 100.0 * float(np.searchsorted(pairs, np.float32(similarity + 1e-6), side="right")) / len(pairs)
 
     def comparable(self, name: str, distance: float) -> Comparable | None:
         """Share of reference images whose nearest twin is as far or farther, with its Wilson interval."""
         twins = self.twins.get(name)
-        if twins is None or len(twins) < FEWEST:
+        if twins is None or len(twins) < FEWEST_COMPARED:
             return None
         farther = len(twins) - int(np.searchsorted(twins, np.float32(distance - 1e-6), side="left"))
         low, high = wilson(farther, len(twins))
@@ -80,14 +79,14 @@ def measure(
     its training images together).
     """
     random = clock.generator(seed)
-    most = max(FEWEST, min(MOST_PAIRS, PAIR_BUDGET // max(1, len(index.slices))))
+    most = max(FEWEST_COMPARED, min(MOST_PAIRS, PAIR_BUDGET // max(1, len(index.slices))))
     pairs: dict[str, NDArray[np.float32]] = {}
     twins: dict[str, NDArray[np.float32]] = {}
     reference: dict[str, str] = {}
     for name, part in index.slices.items():
         own = index.rows[part]
         outside = held_out.get(name)
-        fair = outside is not None and len(outside) >= FEWEST
+        fair = outside is not None and len(outside) >= FEWEST_COMPARED
         if len(own) < 2:
             continue
         queries, kin = own, relatives.codes[part]
@@ -102,7 +101,7 @@ def measure(
             picked = picked[:MOST_REFERENCES]
             twins[name] = _nearest(np.asarray(queries[picked]), own, kin[picked], relatives, part.start)
         unique = len(own) * (len(own) - 1) // 2
-        if unique >= FEWEST:
+        if unique >= FEWEST_COMPARED:
             pairs[name] = np.sort(similar.astype(np.float32))
         reference[name] = HELD_OUT if fair else LEFT_OUT
     return Yardstick(pairs, twins, reference)

@@ -88,6 +88,8 @@ def train(
     start, recipe = _start(options, settings), _set(options.recipe, settings)
     chain = _chain(start, options)
     known = _standing(out)
+    if known is None or options.fresh:
+        model_folder.check_replaced(out)
     key = _key(start, chain, recipe, device)
     if known is not None and not options.fresh:
         same_training(known, key, out)
@@ -213,7 +215,8 @@ def _images(looked: Looked, parts: Division) -> Images:
         if not chosen:
             return None
         rows = [where[image.relative] for image in chosen]
-        return Labelled(looked.views.only(rows), [place[image.label] for image in chosen])
+        labels, groups = [place[image.label] for image in chosen], [image.group for image in chosen]
+        return Labelled(looked.views.only(rows), labels, groups)
 
     train = of(splitting.TRAIN)
     assert train is not None  # noqa: S101  # divide refuses data without training images; for the type checker
@@ -225,10 +228,10 @@ def _save(tuned: Tuned, out: Path, facts: Mapping[str, Any], parts: Division, so
     from casebase.networks import model_folder
 
     plot = curves(tuned.epochs, tuned.kept)
+    pictures = (plot.png, plot.svg.encode("utf-8"))
     beside = {
-        "split.csv": parts.manifest(source.root, out),
-        "curves.png": plot.png,
-        "curves.svg": plot.svg.encode("utf-8"),
+        model_folder.SPLIT: parts.manifest(source.root, out),
+        **dict(zip(model_folder.CURVES, pictures, strict=True)),
     }
     model_folder.save(tuned.network, out, facts, beside)
 

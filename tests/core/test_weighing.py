@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from casebase.answers import Prediction, Retrieval
+from casebase.answers import Comparable, Prediction, Retrieval
 from casebase.calibration import LEAST_BLOCK
 from casebase.correctness import Calibrated
 from casebase.errors import UsageError
@@ -63,8 +65,6 @@ def test_without_held_out_images_nothing_is_calibrated_and_the_reason_is_there()
 
 
 def test_a_held_out_query_is_no_part_of_its_own_reference() -> None:
-    from dataclasses import replace
-
     entries = held(120)
     own = replace(entries[3], pixel_hash=picture().pixel_hash, image=replace(entries[3].image, group="g"))
     mate = replace(entries[4], image=replace(entries[4].image, group="g"))
@@ -73,6 +73,46 @@ def test_a_held_out_query_is_no_part_of_its_own_reference() -> None:
     assert trust.softmax_correct.total == 118
     assert trust.trust_correct is not None
     assert trust.trust_correct.total == 118
+
+
+class Measuring(MemoryCaseStore):
+    """A base that has measured all of its held-out images, and finds a distance usual for all of them."""
+
+    reference = "held-out images"
+
+    def comparable(self, space: str, predicted: str, distance: float) -> Comparable | None:
+        return Comparable(1.0, 99, 0.9, 1.0, self.reference)
+
+
+def far_held_out(count: int) -> list[Entry]:
+    """Held-out images of which the first is the query, and every third of the others is farther from its twin."""
+    first, *rest = held(count)
+    far = np.array([0.9, 0.05, 0.05], np.float32)
+    rest = [
+        entry(f"far{i}", at(-15), CAT, held_out=True, probabilities=far) if i % 3 == 0 else one
+        for i, one in enumerate(rest)
+    ]
+    return [replace(first, pixel_hash=picture().pixel_hash), *rest]
+
+
+def test_a_held_out_query_is_not_among_the_images_its_distance_is_usual_for() -> None:
+    def gate(entries: list[Entry], reference: str = "held-out images") -> Comparable | None:
+        store = Measuring()
+        store.reference = reference
+        fill(store, [*CASES, *entries])
+        return ask([("q", picture())], Ask(), networks(), store)[0].trust.comparable
+
+    strangers = held(30)
+    assert gate(strangers) == Comparable(1.0, 99, 0.9, 1.0, "held-out images")  # as the base has it
+    own = far_held_out(30)
+    found = gate(own)
+    assert found is not None
+    assert found.n == 29
+    assert found.share == pytest.approx(10 / 29)
+    assert gate(own[:20]) is None  # 19 others are too few
+    assert gate(own, "the cases themselves, each left out") == Comparable(
+        1.0, 99, 0.9, 1.0, "the cases themselves, each left out"
+    )
 
 
 def test_contribution_has_no_reference_for_its_trust_score() -> None:

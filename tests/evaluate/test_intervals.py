@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from casebase.evaluate.intervals import bootstrap, bootstrap_all, grouped_share, interval, resamples, share
+from casebase.evaluate.intervals import bootstrap, bootstrap_all, resamples
 from casebase.evaluations import Measured
+from casebase.shares import grouped_share, interval, share
 
 
 def test_91_of_100_is_the_interval_of_the_founding_study() -> None:

@@ -97,6 +97,24 @@ def test_every_wrong_answer_of_the_part_is_there_once_and_no_right_one() -> None
     assert found.accuracy == Measured(0.5, pytest.approx(0.1876, abs=1e-4), pytest.approx(0.8124, abs=1e-4), 6)
 
 
+def test_the_accuracy_of_grouped_images_is_that_of_evaluate_model() -> None:
+    """Three animals of four pictures each, one of them wrong throughout: twelve images, but only three witnesses."""
+    from casebase.evaluate import model
+
+    images = [
+        held(f"i{animal}{n}", 2 + n, softmax(0.8, 0.1), "dog" if animal == 0 else "cat", group=f"animal{animal}")
+        for animal in range(3)
+        for n in range(4)
+    ]
+    store = MemoryCaseStore()
+    fill(store, [*CASES, *images])
+    found = gather(store, networks(), Choice(), hashes, {}).accuracy
+    (accuracy,) = [row["value"] for row in model.measure(store).tables[0].rows if row["metric"] == "accuracy"]
+    assert found == accuracy
+    assert found.low is not None
+    assert found.low < 0.3, "Wilson's interval over twelve images would end at 39 %"
+
+
 def test_the_suspected_label_leads_and_the_rest_follows_by_care() -> None:
     found = dossier()
     assert names(found) == ["sure", "owlish", "torn"]

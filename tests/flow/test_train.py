@@ -362,6 +362,19 @@ def test_something_else_at_out_is_left_alone(call: Call, pets: Path, tmp_path: P
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["dear.jpg", "photos"]
 
 
+def test_what_somebody_put_into_a_model_folder_does_not_go_with_it(call: Call, pets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    call("train", pets, *QUICK, "--out", out, "--quiet").expect(0)
+    (out / "base").mkdir()
+    (out / "base" / "cases.db").write_bytes(b"years of work")
+    before = weights(out)
+    said = call("train", pets, *QUICK, "--seed", "5", "--out", out, "--fresh").expect(1).sentence
+    assert "holds base beside the model, which would be lost" in said
+    assert weights(out) == before
+    assert (out / "base" / "cases.db").read_bytes() == b"years of work"
+    assert "holds this training already" in call("train", pets, *QUICK, "--out", out).expect(0).out
+
+
 def test_a_model_folder_among_the_class_folders_is_refused(call: Call, own: Path) -> None:
     assert "would be read as a class" in call("train", own, *QUICK, "--out", own / "model").expect(2).sentence
     assert sorted(p.name for p in own.iterdir()) == ["cat", "dog"]

@@ -149,6 +149,17 @@ def test_a_state_that_would_run_code_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "went off").exists()
 
 
+def test_accuracies_of_images_that_belong_together_have_the_wider_interval() -> None:
+    val = stripes(40, 1)
+    turned = [1 - label if i % 4 == 0 else label for i, label in enumerate(val.labels)]
+    recipe = replace(QUICK, keep="last")
+    alone = tune(recipe, val=Labelled(val.views, turned)).accuracy["val"]
+    groups = [f"animal{i % 4}" for i in range(40)]  # one of four animals is always called otherwise
+    together = tune(recipe, val=Labelled(val.views, turned, groups)).accuracy["val"]
+    assert alone.value == together.value
+    assert together.high - together.low > 1.5 * (alone.high - alone.low)
+
+
 def test_early_stopping_ends_and_keeps_the_best_by_validation_loss() -> None:
     """Validation labels are turned round: from the first epoch on, learning makes the validation loss worse."""
     val = stripes(40, 1)
