@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ["train", asked.data, *recipe, *further, "--seed", asked.seed, "--out", model],
             ["index", model / "split.csv", "--model", model, "--base", base],
             ["evaluate", "model", "--base", base],
+            ["evaluate", "twins", "--base", base],
             ["errors", "--base", base],
         ]
         for step in steps:

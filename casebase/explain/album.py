@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -168,6 +169,24 @@ def in_threads(work: Callable[[A], B], items: Sequence[A]) -> list[B]:
         return [work(item) for item in items]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, items))
+
+
+def ahead(work: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """``work`` on every item, in order, each begun on another thread while the one before it is in use.
+
+    At most one result waits. A single item is worked on at once, on the caller's own thread.
+    """
+    rest = iter(items)
+    begun = list(islice(rest, 2))
+    if len(begun) < 2:
+        yield from map(work, begun)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(work, begun[0])
+        for item in chain(begun[1:], rest):
+            result, waiting = waiting.result(), pool.submit(work, item)
+            yield result
+        yield waiting.result()
 
 
 def cores() -> int:

@@ -20,7 +20,7 @@ from casebase.answers import Neighbour, Retrieval
 from casebase.cases import Case
 from casebase.errors import ImageError, NoTargetLayer, UsageError
 from casebase.explain import deletion, where_map
-from casebase.explain.album import Album, Look, Thumbnail, in_threads
+from casebase.explain.album import Album, Look, Thumbnail, ahead, in_threads
 from casebase.explain.passes import Passes, Read
 from casebase.explanations import QUERY_ID, Deletion, Explanation, Pixels, SaliencyMap, Shown, WhereMap, frozen
 from casebase.panel import low_margin
@@ -189,22 +189,28 @@ class Explainer:
     def explain(
         self, asked: Iterable[tuple[Retrieval, Query]], wanted: Wanted, facts: Mapping[str, str]
     ) -> Iterator[Explanation]:
-        """Explain answers in their order, ``BLOCK`` at a time.
+        """Explain answers in their order, ``BLOCK`` at a time, the next block while one is in use.
 
         A query is a decoded picture, or a stored image whose file is read here; where that is gone, its thumbnail
         stands for it, without maps.
         """
         rest = iter(asked)
-        while block := list(islice(rest, BLOCK)):
-            started = clock.seconds()
-            looked = self._look(block, panel=wanted.panel)
-            self._read(looked, wanted)
-            if wanted.method is not None:
-                self._saliency(looked)
-                self._deletions(looked.works, wanted.seed)
-            self._where(looked)
-            spent = (clock.seconds() - started) / len(block)
-            yield from (_finished(work, facts, spent) for work in looked.works)
+        blocks = iter(lambda: list(islice(rest, BLOCK)), [])
+        for found in ahead(lambda block: self._explained(block, wanted, facts), blocks):
+            yield from found
+
+    def _explained(
+        self, block: Sequence[tuple[Retrieval, Query]], wanted: Wanted, facts: Mapping[str, str]
+    ) -> list[Explanation]:
+        started = clock.seconds()
+        looked = self._look(block, panel=wanted.panel)
+        self._read(looked, wanted)
+        if wanted.method is not None:
+            self._saliency(looked)
+            self._deletions(looked.works, wanted.seed)
+        self._where(looked)
+        spent = (clock.seconds() - started) / len(block)
+        return [_finished(work, facts, spent) for work in looked.works]
 
     def _look(self, block: Sequence[tuple[Retrieval, Query]], *, panel: bool) -> _Block:
         queries = in_threads(self._query, [query for _, query in block])
