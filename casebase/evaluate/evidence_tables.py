@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from casebase.correctness import FEWEST_ERRORS
 from casebase.evaluate.fidelity_tables import NO_ERROR, SPACE, known
 from casebase.evaluate.resampling import Draws
 from casebase.evaluate.stability import Stability
@@ -85,10 +86,11 @@ def _risk(found: TwinStudy) -> Table:
     return Table(
         "risk",
         "What gets through when only the surest answers are kept?",
-        "Unlike AUROC these also count how often the network is right, and they may be read with few errors. Both are "
-        "low where the score is good.",
+        "Unlike AUROC these also count how often the network is right. Both are low where the score is good. Under "
+        f"{FEWEST_ERRORS} errors they are told with their intervals, but not which score is better.",
         [
             Column("score", "score"),
+            Column("errors", "errors", "count", "wrong answers among the images that have this score"),
             Column("augrc", "AUGRC", "share", "errors let through per image, on average over how many are kept"),
             Column("augrc_gain", "against softmax", "points",
                    "AUGRC minus that of max-softmax, in percentage points; below 0 is better"),

@@ -100,8 +100,8 @@ def _size(found: Found) -> Iterator[Statement]:
     if outcomes.wrong < FEWEST_ERRORS:
         count = {0: "No answer is", 1: "Only 1 answer is"}.get(outcomes.wrong, f"Only {outcomes.wrong} answers are")
         yield Statement(
-            f"{count} wrong: too few to say what the mistakes have in common, and no AUROC is given from fewer than "
-            f"{FEWEST_ERRORS} errors.",
+            f"{count} wrong: too few to say what the mistakes have in common, and with fewer than "
+            f"{FEWEST_ERRORS} errors no AUROC is given and no score is called better.",
             Level.CAUTION,
         )
     small = [one for one in found.classes if 0 < one.labelled < FEW_OF_A_CLASS]
@@ -182,8 +182,8 @@ def _not_calibrated(found: Found, ways: Sequence[_Binned], gap: float) -> Statem
     for way in ways:
         if not way.misleads:
             text += (
-                f" One of two ways to bin does not show it: {way.how} it is {percent(way.error)}, which chance makes too "
-                f"({way.by_chance})."
+                f" One of two ways to bin does not show it: {way.how} it is {percent(way.error)}, which chance makes "
+                f"too ({way.by_chance})."
             )
     return Statement(text, Level.CAUTION)
 

@@ -197,8 +197,7 @@ def _calibration(found: Found) -> Table:
         rows,
         [
             f"A calibrated network shows an error as large as this one (equal width) in {chance} of simulations.",
-            f"Bins of as many answers hold {scores.LEAST_OF_A_BIN} and more; where there are too few answers, there are "
-            f"fewer than {scores.BINS} bins.",
+            f"Bins of as many answers hold {scores.LEAST_OF_A_BIN} and more; with few answers there are fewer bins.",
         ],
     )  # fmt: skip
 

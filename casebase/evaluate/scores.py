@@ -22,7 +22,7 @@ Truths = NDArray[np.bool_]
 
 BINS = 15
 LEAST_OF_A_BIN = 10
-"""Answers in a bin of equal mass, at least: a bin of one answer is either all right or all wrong, and measures nothing."""
+"""Answers in a bin of equal mass, at least: a bin of one is all right or all wrong, and measures nothing."""
 FLOOR = float(np.finfo(np.float32).eps)
 """Probabilities below this count as this much in the log-loss, as scikit-learn does with float32."""
 AVERAGES = (

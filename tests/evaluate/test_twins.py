@@ -112,7 +112,8 @@ def test_few_errors_are_said_and_no_auroc_is_given_under_thirty(wrong: float, to
     auroc = cell(found, "detection", "auroc", score="trust score")
     augrc = cell(found, "risk", "augrc", score="trust score")
     assert (auroc.value is None) == (errors < 30 or errors > 120)
-    assert augrc.value is not None
+    assert (augrc.value is None) == (errors == 0)
+    assert "errors" in [one.key for one in next(one for one in found.tables if one.key == "risk").columns]
     if wrong == 0.0:
         assert cell(found, "fidelity", "fidelity", space="avgpool", over="errors").reason == ("no error")
     json.dumps(found.to_dict(), allow_nan=False)
