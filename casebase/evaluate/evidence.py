@@ -154,8 +154,8 @@ def _worse(name: str, value: float, raw: float) -> str | None:
     if value <= raw:
         return None
     return (
-        f"Read as P(correct), {'the ' if name != 'softmax' else ''}{name} has a worse Brier score, {value:.4g}, than softmax as the network gives it, "
-        f"{raw:.4g}."
+        f"Read as P(correct), {'' if name == 'softmax' else 'the '}{name} has a worse Brier score, {value:.4g}, than "
+        f"softmax as the network gives it, {raw:.4g}."
     )
 
 
