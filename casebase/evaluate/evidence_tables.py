@@ -14,6 +14,11 @@ from casebase.evaluate.twin_study import TwinStudy
 from casebase.evaluations import Cell, Column, Table
 from casebase.spaces import NETWORK_SPACE
 
+TWO_CLASSES = (
+    "With two classes only the other one can be the truth of an error: the second class and the predicted class of an "
+    "unlike case are the truth by construction, and an unlike case drawn blindly carries it as often as the network is "
+    "right on the cases it calls so."
+)
 SHOWN = 5
 """Hubs listed per space."""
 
@@ -132,7 +137,9 @@ def _namings(found: TwinStudy) -> Table:
     for naming in found.namings:
         values = naming.right[wrong]
         whole = bool(np.isin(values, (0.0, 1.0)).all())
-        rows.append({"who": naming.title, "truth": draws.mean(values > 0.5 if whole else values, NO_ERROR)})
+        sure = two_classes(found) and naming.key in ("runner_up", "nun_predicted")
+        who = f"{naming.title} (by construction)" if sure else naming.title
+        rows.append({"who": who, "truth": draws.mean(values > 0.5 if whole else values, NO_ERROR)})
     return Table(
         "naming",
         "Who names the true class of an error?",
@@ -140,7 +147,15 @@ def _namings(found: TwinStudy) -> Table:
         "than the network's own second class does.",
         [Column("who", "who"), Column("truth", "names the truth", "share", "share of the errors whose label it is")],
         rows,
+        [TWO_CLASSES] if two_classes(found) else [],
     )
+
+
+def two_classes(found: TwinStudy) -> bool:
+    """Whether every error has one class left to be, so that naming it is no achievement."""
+    classes = len(found.queries.probabilities[0])
+    labels = np.union1d(found.queries.labels, found.sides.cases.labels)
+    return classes == 2 and len(labels) <= 2
 
 
 def _stability(found: TwinStudy, held: Stability) -> Table:

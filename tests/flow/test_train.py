@@ -320,7 +320,7 @@ def test_a_network_without_a_leak_is_not_suspected(call: Call, pets: Path, tmp_p
     call("train", data, *QUICK, "--out", tmp_path / "m", "--quiet").expect(0)
     base = ("--base", tmp_path / "b")
     call("index", tmp_path / "m" / "split.csv", "--model", tmp_path / "m", *base, "--quiet").expect(0)
-    assert "--allow-leak" not in call("evaluate", "model", *base, "--json").expect(0).stdout
+    assert "--allow-leak" not in call("evaluate", "model", *base, "--json").expect(0).out
 
 
 def test_a_group_in_two_parts_is_refused_and_a_split_made_here_keeps_it_together(
