@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import casebase
 from casebase.errors import CasebaseError, UsageError
 from casebase.evaluations import Measured
+from casebase.explanations import Level, Statement
 from casebase.indexer.sources import TRAINING, Source, open_source
 from casebase.indexer.splitting import Division
 from casebase.reading import printable
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from casebase.networks.model_folder import Description
 
 SPLIT_FILE = "split.csv"
+LEAKS = "leaks"
+"""The setting of a base that keeps what its network's training was allowed to share between parts."""
 
 
 def metadata(
@@ -89,6 +92,31 @@ def same_training(known: Description, key: Mapping[str, Any], out: Path) -> None
             f"{printable(str(out))} holds a model trained otherwise ({'; '.join(apart)}: there / now); "
             "name another --out, or say --fresh to replace it"
         )
+
+
+def leaks_of(model: str | None) -> list[str]:
+    """Images that the training of a model folder was allowed to share between parts, in words; none elsewhere."""
+    from casebase.networks import model_folder
+
+    folder = Path(model or "")
+    if model is None or not (folder / model_folder.DESCRIPTION).is_file():
+        return []
+    known = model_folder.describe(folder).metadata.get("leaks")
+    return [str(one) for one in known] if isinstance(known, list) else []
+
+
+def leaks_told(leaks: Sequence[str] | None) -> list[Statement]:
+    """The alarm about a leak that was allowed in training, wherever the network's figures are told."""
+    if not leaks:
+        return []
+    often = "once" if len(leaks) == 1 else f"{len(leaks)} times"
+    return [
+        Statement(
+            f"The network was trained with --allow-leak: its parts share images or groups, {often} (as "
+            f"{printable(leaks[0])}). Figures on such held-out images flatter it.",
+            Level.ALARM,
+        )
+    ]
 
 
 def held_out_by_model(model: str | None, source: Source, split: str | None) -> list[str]:

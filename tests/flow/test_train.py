@@ -295,6 +295,34 @@ def test_images_in_two_parts_are_named_and_refused_unless_allowed(call: Call, pe
     assert len(remembered(tmp_path / "m")["leaks"]) == 1
 
 
+def test_a_leak_that_was_allowed_is_said_with_every_result_of_that_network(
+    call: Call, pets: Path, tmp_path: Path
+) -> None:
+    data = split_by_hand(pets, tmp_path / "set", {"train": 12, "val": 4, "test": 4})
+    shutil.copy(data / "train" / "cat" / "0000.png", data / "val" / "cat" / "again.png")
+    model, base = tmp_path / "m", ("--base", tmp_path / "b")
+    call("train", data, *QUICK, "--out", model, "--allow-leak", "--quiet").expect(0)
+    told = call("index", model / "split.csv", "--model", model, *base, "--json").expect(0).json
+    assert any("trained with --allow-leak" in one for one in told["warnings"])
+    shutil.rmtree(model)  # the base remembers it
+    for kind in ("model", "twins"):
+        told = call("evaluate", kind, *base, "--json").expect(0).json
+        first = told["statements"][0]
+        assert first["level"] == "alarm"
+        assert "trained with --allow-leak: its parts share images or groups, once" in first["text"]
+        assert "again.png (val) are exact copies" in first["text"]
+    told = call("errors", *base, "--limit", "1", "--json").expect(0).json
+    assert "trained with --allow-leak" in told["statements"][0]["text"]
+
+
+def test_a_network_without_a_leak_is_not_suspected(call: Call, pets: Path, tmp_path: Path) -> None:
+    data = split_by_hand(pets, tmp_path / "set", {"train": 12, "val": 4, "test": 4})
+    call("train", data, *QUICK, "--out", tmp_path / "m", "--quiet").expect(0)
+    base = ("--base", tmp_path / "b")
+    call("index", tmp_path / "m" / "split.csv", "--model", tmp_path / "m", *base, "--quiet").expect(0)
+    assert "--allow-leak" not in call("evaluate", "model", *base, "--json").expect(0).out
+
+
 def test_a_group_in_two_parts_is_refused_and_a_split_made_here_keeps_it_together(
     call: Call, own: Path, tmp_path: Path
 ) -> None:
