@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from casebase import overlay
+from casebase.commands import about, named
 from casebase.dossiers import DATA, INDEX, SCHEMA, TABLE, Dossier, Entry, table
 from casebase.errors import StorageFailed
 from casebase.explain import places
@@ -24,7 +24,6 @@ from casebase.explain.report import compose
 from casebase.explain.service import Explainer, Wanted
 from casebase.explanations import QUERY_ID, Around, Explanation, Level, Link, Report, Statement
 from casebase.reading import printable
-from casebase.settings import DEFAULT_BASE
 
 OVERLAY_QUALITY = 90
 _FRAME_HEIGHT = 900
@@ -127,9 +126,10 @@ class Pages:
             seen, base=self.base, network=facts.get("network", ""), date=facts.get("date", ""),
             provenance=list(facts.items()), synthetic=dossier.synthetic,
         )  # fmt: skip
+        name = printable(named(entry.case))
         return replace(
-            report, around=around(dossier, entry), notes=notes(entry),
-            next_commands=commands(entry, self.base),
+            report, title=f"{name}: called {report.called}", file_name=name, around=around(dossier, entry),
+            notes=notes(entry), next_commands=commands(entry, self.base),
         )  # fmt: skip
 
     def _surroundings(self, dossier: Dossier) -> Surroundings:
@@ -211,12 +211,5 @@ def notes(entry: Entry) -> list[Statement]:
 
 def commands(entry: Entry, base: str) -> list[str]:
     """What to type about one entry; a name that cannot be typed as it is printed is not offered."""
-    if printable(base) != base:
-        return []
-    where = "" if base == DEFAULT_BASE else f" --base {shlex.quote(base)}"
-    offered = [f"casebase cases show {entry.case.id}{where}"]
-    path, label = str(entry.case.file), entry.case.label
-    if printable(path) == path and printable(label) == label:
-        rival = f" --rival {shlex.quote(label)}" if entry.retrieval.of_rival(label) else ""
-        offered.append(f"casebase query {shlex.quote(path)}{rival}{where}")
-    return offered
+    label = entry.case.label
+    return about(entry.case, base, rival=label if entry.retrieval.of_rival(label) else None)
