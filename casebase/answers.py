@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from casebase.cases import Case
+from casebase.commands import named
 from casebase.correctness import Calibrated, Comparison
 
 if TYPE_CHECKING:
@@ -298,7 +299,7 @@ class Retrieval:
 
         head = "<tr><th scope='col'>list<th scope='col'>case<th scope='col'>label<th scope='col'>predicted<th>distance"
         rows = "".join(
-            f"<tr><td>{escape(str(r.role))}<td>{escape(r.case.path)}<td>{escape(r.case.label)}"
+            f"<tr><td>{escape(str(r.role))}<td>{escape(named(r.case))}<td>{escape(r.case.label)}"
             f"<td>{escape(r.case.predicted)}<td>{r.distance:.3f}"
             for r in [*self.nearest, *self.twins, *self.counterfactuals, *self.semi_factuals]
         )

@@ -13,6 +13,7 @@ import casebase
 from casebase import clock, overlay, reading, settings, wiring
 from casebase.answers import Retrieval
 from casebase.cases import Case
+from casebase.commands import typed
 from casebase.dossiers import Dossier
 from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
 from casebase.evaluate import TwinOptions
@@ -46,6 +47,7 @@ __all__ = [
     "TwinOptions",
     "check",
     "check_data",
+    "check_out",
     "data_of",
     "demo",
     "doctor",
@@ -88,6 +90,14 @@ def data_of(chosen: settings.Settings, data: str | Path | None) -> Path:
 def check_data(chosen: settings.Settings, data: str | Path | None) -> None:
     """Raise ``DataError`` where there is nothing to index, before anything is made for it."""
     open_source(data_of(chosen, data))
+
+
+def check_out(folder: str | Path, kind: str | None = None) -> None:
+    """Raise where the evaluation of a kind, or without one a dossier, cannot be saved to a folder: before the work.
+
+    ``UsageError`` where something else would be lost, ``StorageFailed`` where no folder can be made.
+    """
+    wiring.check_out(Path(folder), kind)
 
 
 def preview(chosen: settings.Settings, data: str | Path | None, options: IndexOptions) -> IndexSummary:
@@ -415,8 +425,9 @@ class Demo:
     def closing(self) -> list[str]:
         """The last lines: what to try, and last of all the page to open."""
         base = self.folder / "base"
-        lines = [f"try: casebase stats --base {base}", f"     casebase verify --deep --base {base}"]
-        return [*lines, *(str(path.resolve()) for path in self.reports)]
+        lines = [*typed("stats", base=base), *typed("verify", "--deep", base=base)]
+        told = [f"{'     ' if place else 'try: '}{line}" for place, line in enumerate(lines)]
+        return [*told, *(str(path.resolve()) for path in self.reports)]
 
 
 def demo(

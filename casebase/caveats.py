@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from casebase.answers import Rival
 from casebase.cases import Case, Status
+from casebase.commands import named
 from casebase.reading import printable
 from casebase.retrieve import Answer
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
@@ -26,18 +27,18 @@ def caveats(
     """Sentences on everything that makes an answer weaker than it looks, or shorter than asked."""
     told: list[str] = []
     if copies:
-        named = ", ".join(f"{printable(c.path)} ({c.id})" for c in copies[:3])
+        which = ", ".join(f"{printable(named(c))} ({c.id})" for c in copies[:3])
         more = f" and {len(copies) - 3} more" if len(copies) > 3 else ""
         if all(case.status == Status.HELD_OUT for case in copies):
-            told.append(f"the query is a held-out image of this base: {named}{more}; held-out images never answer")
+            told.append(f"the query is a held-out image of this base: {which}{more}; held-out images never answer")
         else:
-            told.append(f"the query is a case of this base: {named}{more}; it was left out of every list")
+            told.append(f"the query is a case of this base: {which}{more}; it was left out of every list")
     groups = sorted({case.group for case in copies if case.group is not None})
     if groups:
         told.append(f"cases of the query's own group ({', '.join(map(printable, groups))}) were left out of every list")
     alike = {c.id: c for answer in (nearest, twins, *unlike) for c in answer.alike}
     for case in alike.values():
-        told.append(f"{printable(case.path)} looks like the query's own photograph; its likeness is no evidence")
+        told.append(f"{printable(named(case))} looks like the query's own photograph; its likeness is no evidence")
     if len(classes) == 1:
         told.append(f"this base has one class only ({printable(next(iter(classes)))}): nothing in it can contradict")
     told += _short(k, called, nearest, twins, unlike, rivals)

@@ -291,7 +291,8 @@ class Report:
     """The readable form of one explanation, in reading order. Everything here is text and pixels.
 
     ``verdict`` is the worst news, ``also`` what follows it, in falling weight. ``label`` is what the query is, where
-    that is known, ``notes`` what to know before reading on. All text is safe to print.
+    that is known, ``notes`` what to know before reading on. ``next_commands`` may be typed next; ``page_command`` makes
+    a page of the explanation, and is not said where there is one. All text is safe to print.
     """
 
     title: str
@@ -315,6 +316,7 @@ class Report:
     synthetic: str | None
     explanation: Explanation
     next_commands: Sequence[str] = ()
+    page_command: str | None = None
     panel: Panel | None = None
     reranked: Statement | None = None
     label: str | None = None

@@ -16,7 +16,7 @@ PUBLIC = {
     "casebase.api": {
         "Base", "Demo", "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings", "IndexOptions",
         "IndexSummary", "ModelChoice", "Onlooker", "Recipe", "Stats", "TrainOptions", "Trained", "TwinOptions", "check",
-        "check_data", "data_of", "demo", "doctor", "plan", "preview", "train",
+        "check_data", "check_out", "data_of", "demo", "doctor", "plan", "preview", "train",
     },
     "casebase.evaluate": {"TwinOptions"},
     "casebase.explain": {

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from casebase.cli import exits, options
+from casebase.commands import place
 from casebase.reading import printable
 
 app = typer.Typer(help="Look at single cases.", no_args_is_help=True, rich_markup_mode=None)
@@ -37,6 +38,6 @@ def show(
         return exits.OK
     from rich.text import Text
 
-    for name, value in {**found.to_dict(), "file": str(found.file)}.items():
+    for name, value in {**found.to_dict(), "file": place(found.file)}.items():
         screen.out().print(Text(f"{name:12} {printable(str(value))}"))
     return exits.OK

@@ -45,7 +45,7 @@ def demo(
     out = screen.out()
     for seen in outcome.explanations:
         if seen.report is not None:
-            terminal(seen.report, out, pictures=out.is_terminal and not out.no_color)
+            terminal(seen.report, out, pictures=out.is_terminal and not out.no_color, paged=True)
     for line in outcome.closing():
-        screen.out().print(line, markup=False)
+        screen.out().print(line, markup=False, soft_wrap=True)
     return exits.OK

@@ -12,6 +12,7 @@ import typer
 from casebase import clock
 from casebase.cli import exits, options
 from casebase.cli.screen import Screen
+from casebase.commands import again
 from casebase.dossiers import DATA
 from casebase.errors import StorageFailed
 from casebase.reading import printable
@@ -54,11 +55,13 @@ def errors(
     from casebase.cli.render_errors import terminal
 
     with api.Base(chosen) as opened:
+        if out is not None:
+            api.check_out(out)
         found = opened.errors(
             split,
             api.ErrorsChoice(limit=limit, correct=correct, k=k, space=space),
             saliency=None if no_overlays else "gradcam",
-            command=" ".join(["casebase", *sys.argv[1:]]),
+            command=again(sys.argv),
             progress=_Progress(screen),
         )
         target = out if out is not None else chosen.base / "reports" / f"errors-{_file_name(found.part.split)}"

@@ -5,7 +5,6 @@ A new kind is a function in ``casebase/wiring/measuring.py`` and a command below
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,8 +13,8 @@ import typer
 
 from casebase.cli import exits, options
 from casebase.cli.screen import Screen
+from casebase.commands import again, typed
 from casebase.errors import StorageFailed
-from casebase.settings import DEFAULT_BASE
 
 if TYPE_CHECKING:
     from casebase.evaluations import Evaluation
@@ -58,7 +57,9 @@ def model(
     from casebase import api
 
     with api.Base(chosen) as opened:
-        measured = opened.evaluate("model", split=split, command=_typed())
+        if out is not None:
+            api.check_out(out, "model")
+        measured = opened.evaluate("model", split=split, command=again(sys.argv))
     return _show(measured, screen, chosen.base, out)
 
 
@@ -94,7 +95,9 @@ def twins(
 
     wanted = api.TwinOptions(k, sample, control_cases, random_control)
     with api.Base(chosen) as opened, screen.progress("measuring") as progress:
-        measured = opened.evaluate("twins", split=split, options=wanted, progress=progress, command=_typed())
+        if out is not None:
+            api.check_out(out, "twins")
+        measured = opened.evaluate("twins", split=split, options=wanted, progress=progress, command=again(sys.argv))
     return _show(measured, screen, chosen.base, out)
 
 
@@ -126,13 +129,8 @@ def _show(measured: Evaluation, screen: Screen, base: Path, out: Path | None) ->
 
 def _following(measured: Evaluation, base: Path) -> list[str]:
     """What to type next: the surest wrong answer, if there is one."""
-    where = "" if str(base) == DEFAULT_BASE else f" --base {shlex.quote(str(base))}"
     wrong = [row for row in measured.per_query if row.get("right") is False and "confidence" in row]
     if not wrong:
-        return [f"casebase stats{where}"]
+        return typed("stats", base=base)
     surest = max(wrong, key=lambda row: float(row["confidence"]))
-    return [f"casebase cases show {shlex.quote(str(surest['id']))}{where}   # the surest wrong answer"]
-
-
-def _typed() -> str:
-    return " ".join(["casebase", *sys.argv[1:]])
+    return [f"{line}   # the surest wrong answer" for line in typed("cases", "show", str(surest["id"]), base=base)]

@@ -9,6 +9,7 @@ import typer
 
 from casebase.cli import exits, options
 from casebase.cli.screen import Screen
+from casebase.commands import typed
 from casebase.reading import percent, printable
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def show(summary: IndexSummary, screen: Screen, base: Path) -> None:
     """The closing summary: counts, classifier, skipped files with reasons, the next command."""
     from rich.text import Text
 
+    from casebase.cli.lines import item
+
     out = screen.out()
     counts = f"{summary.added} added, {summary.updated} updated, {summary.unchanged} unchanged"
     counts += f", {summary.withdrawn} withdrawn"
@@ -114,10 +117,10 @@ def show(summary: IndexSummary, screen: Screen, base: Path) -> None:
     speed = f", {rate:.0f} images/s" if rate else ""
     out.print(Text(f"  spaces      {', '.join(summary.spaces)}   {summary.seconds:.1f} s{speed}"))
     for path, reason in list(summary.skipped.items())[:SHOWN]:
-        out.print(Text(f"  skipped     {printable(path)}: {printable(reason)}"))
+        item(out, "skipped", f"{path}: {reason}")
     if len(summary.skipped) > SHOWN:
         out.print(Text(f"  …           {len(summary.skipped) - SHOWN} more; `casebase stats --json` lists them"))
     for warning in summary.warnings:
-        out.print(Text(f"  note        {printable(warning)}"))
-    where = "" if str(base) == ".casebase" else f" --base {printable(str(base))}"
-    out.print(Text(f"next: casebase query IMAGE --k 5{where}"))
+        item(out, "note", warning)
+    for line in typed("query", "IMAGE", "--k", "5", base=base):
+        out.print(Text(f"next: {line}"), soft_wrap=True)

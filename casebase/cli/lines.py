@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -14,11 +15,22 @@ from casebase.reading import printable
 
 WIDEST = 100
 NARROWEST = 20
+SUMMARY = 14
+"""Columns of the names in a summary."""
 _SIGNS = {Level.ALARM: "✕ ", Level.CAUTION: "! ", Level.PLAIN: "  ", Level.CALM: "  "}
 _STYLES = {Level.ALARM: "bold red", Level.CAUTION: "bold", Level.PLAIN: "", Level.CALM: "bold"}
 _ASCII = str.maketrans(
     {"✕": "x", "→": ">", "…": "~", "×": "x", "·": "-", "–": "-", "−": "-", "±": "~", "●": "*", "◇": "o"}
 )
+
+
+def item(console: Console, name: str, text: str) -> None:
+    """One line of a summary, ``  name        text``; a long text goes on below its own beginning."""
+    grid = Table.grid()
+    grid.add_column(width=SUMMARY, no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(f"  {name}"), Text(printable(text)))
+    console.print(grid)
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,15 @@ class Lines:
 
     def _print(self, text: Text, indent: int = 0) -> None:
         self.console.print(Padding(text, (0, 0, 0, indent), expand=False), width=self.width, overflow="fold")
+
+    def _commands(self, commands: Sequence[str]) -> None:
+        """What to type next, one command a line and never broken, so that it can be pasted."""
+        if not commands:
+            return
+        self._gap()
+        self._print(self._text("Next:", "dim"))
+        for command in commands:
+            self.console.print(self._text(f"  {command}"), soft_wrap=True)
 
     def _gap(self) -> None:
         self.console.print()

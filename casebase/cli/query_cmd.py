@@ -10,6 +10,7 @@ import typer
 
 from casebase.cli import exits, options
 from casebase.cli.screen import Screen, fail
+from casebase.commands import again
 from casebase.errors import ImageError, NoNeighbour, UsageError
 from casebase.reading import printable
 
@@ -66,7 +67,7 @@ def query(
                 seen = opened.explain(
                     sys.stdin.buffer.read() if name == STDIN else name,
                     k=k, space=space, rival=rival, saliency=None if no_overlays else saliency, rerank=rerank,
-                    command=" ".join(["casebase", *sys.argv[1:]]),
+                    command=again(sys.argv),
                 )  # fmt: skip
             except (ImageError, UsageError, NoNeighbour) as error:
                 if len(images) == 1:
@@ -78,7 +79,7 @@ def query(
             if report is not None:
                 _save(seen, report, len(images), screen)
             if not json:
-                _show(seen, screen, pictures)
+                _show(seen, screen, pictures, paged=report is not None)
     if json:
         values = [seen.to_dict() for seen in found]
         screen.result(values[0] if len(images) == 1 else values)
@@ -97,14 +98,15 @@ def _save(seen: Explanation, report: Path, count: int, screen: Screen) -> None:
     screen.note(f"report: {saved}")
 
 
-def _show(seen: Explanation, screen: Screen, pictures: str) -> None:
+def _show(seen: Explanation, screen: Screen, pictures: str, *, paged: bool) -> None:
     from casebase.cli.render_terminal import terminal
 
     if seen.report is None:
         return
     out = screen.out()
     coloured = out.is_terminal and not out.no_color and out.color_system is not None
-    terminal(seen.report, out, pictures=pictures == "blocks" or (pictures == "auto" and coloured))
+    blocks = pictures == "blocks" or (pictures == "auto" and coloured)
+    terminal(seen.report, out, pictures=blocks, paged=paged)
     for method, path in seen.overlays.items():
         if path is not None:
             screen.note(f"{method} overlay: {printable(str(path))}")

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from casebase.cli.lines import Lines
 from casebase.cli.render_terminal import shortened
+from casebase.commands import named
 from casebase.dossiers import Dossier, Entry, Group
 from casebase.explain import entry_commands, times
 from casebase.explanations import Level
@@ -83,12 +84,8 @@ class _Screen(Lines):
         self._print(self._text(f"index: {os.path.relpath(self.saved / 'index.html')}", "bold"))
         first = next(iter(self.dossier.entries), None)
         base = self.dossier.facts.get("base", DEFAULT_BASE)
-        offered = [] if first is None else entry_commands(first, base)
-        if offered:
-            self._gap()
-            self._print(self._text("Next:", "dim"))
-        for command in offered:
-            self._print(self._text(command), indent=2)
+        if first is not None:
+            self._commands(entry_commands(first, base))
 
     def _group(self, group: Group, shown: Sequence[Entry], *, headed: bool) -> None:
         labelled = sum(self.dossier.confusion.get(group.label, {}).values())
@@ -102,7 +99,8 @@ class _Screen(Lines):
         file = 16 if self.width >= 96 else 14
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=headed, header_style="dim", pad_edge=False)
         table.add_column("", width=5, no_wrap=True)
-        for name, width in (("softmax", 7), ("trust", 6), ("agree", 5), ("care", 4)):
+        agree = max((len(_agree(entry)) for entry in entries), default=0)
+        for name, width in (("softmax", 7), ("trust", 6), ("agree", max(5, agree)), ("care", 4)):
             table.add_column(self._text(name), width=width, justify="right", no_wrap=True)
         table.add_column("file", width=file, no_wrap=True)
         table.add_column(self._text("what its page says first"), overflow="fold", ratio=1)
@@ -111,7 +109,7 @@ class _Screen(Lines):
         self.console.print(table, width=self.width)
 
     def _row(self, entry: Entry, file: int) -> list[Text]:
-        trust, total = entry.retrieval.trust.trust_score, len(entry.retrieval.nearest)
+        trust = entry.retrieval.trust.trust_score
         mark, style = ("? ", "bold yellow") if entry.suspected else ("! ", "bold red") if entry.silent else ("  ", "")
         if entry.right:
             mark, style = "= ", ""
@@ -121,8 +119,12 @@ class _Screen(Lines):
             self._text(f"{mark}{entry.place:>3}", style),
             self._text(percent(entry.retrieval.prediction.confidence)),
             self._text("–" if trust is None else times(trust)),
-            self._text(f"{entry.agreeing}/{total}"),
+            self._text(_agree(entry)),
             self._text(f"{entry.care:.2f}"),
-            self._text(shortened(printable(entry.case.path), file)),
+            self._text(shortened(printable(named(entry.case)), file)),
             Text("\n").join(told),
         ]
+
+
+def _agree(entry: Entry) -> str:
+    return f"{entry.agreeing}/{len(entry.retrieval.nearest)}"

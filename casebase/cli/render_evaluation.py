@@ -48,7 +48,7 @@ def terminal(evaluation: Evaluation, console: Console, *, page: Path | None, fol
     if following:
         screen.line("Next:", "dim")
     for command in following:
-        screen.line(command, indent=2)
+        console.print(screen.text(f"  {command}"), soft_wrap=True)  # unbroken, so that it can be pasted
 
 
 class _Screen:

@@ -28,12 +28,14 @@ _ROLES = {"predicted": "● ", "rival": "◇ "}
 _ALIKE = "alike: share of pairs inside the case's predicted class that are no more alike than query and case."
 
 
-def terminal(report: Report, console: Console, *, pictures: bool) -> None:
+def terminal(report: Report, console: Console, *, pictures: bool, paged: bool = False) -> None:
     """Print a report. ``pictures`` asks for thumbnails, drawn only where the terminal has the colours for them.
+
+    ``paged`` says that there is a page of it already.
 
     Nothing is told by colour alone, and text from data is never read as markup.
     """
-    screen = _Screen(console, report, pictures=pictures and _colourful(console))
+    screen = _Screen(console, report, pictures=pictures and _colourful(console), paged=paged)
     screen.head()
     screen.verdict()
     if report.panel is not None:
@@ -77,6 +79,7 @@ def shortened(path: str, width: int) -> str:
 class _Screen(Lines):
     report: Report
     pictures: bool
+    paged: bool = False
 
     def head(self) -> None:
         """File, answer, runner-up; then base, network and date."""
@@ -184,13 +187,9 @@ class _Screen(Lines):
             self._statement(Statement(statement.text, statement.level), style="")
 
     def next_commands(self) -> None:
-        """What to type next, one command a line."""
-        if not self.report.next_commands:
-            return
-        self._gap()
-        self._print(self._text("Next:", "dim"))
-        for command in self.report.next_commands:
-            self._print(self._text(command), indent=2)
+        """What to type next; a page is offered only where none was written."""
+        page = self.report.page_command
+        self._commands([*self.report.next_commands, *([page] if page is not None and not self.paged else [])])
 
     def _row(self, card: Card, width: int) -> Sequence[Text]:
         against = card.contradicts is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from casebase.trained import Onlooker
 
 WIDEST = 100
+_PADDING = re.compile(r"[ \t]+$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,29 @@ class Screen:
             yield show
 
 
+class _Trimmed:
+    """A stream that takes the blanks from the ends of lines: tables are padded, and a pipe or a file wants none.
+
+    A console writes whole lines, so that no blank is held back from one call to the next.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return int(self._stream.write(_PADDING.sub("", text)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def _console(stream: Any, *, color: bool) -> Console:
     """A console of at most 100 columns that honours ``NO_COLOR``, ``FORCE_COLOR`` and ``TERM=dumb``."""
     from rich.console import Console
 
     plain = not color or os.environ.get("TERM") == "dumb"
+    if not stream.isatty():
+        stream = _Trimmed(stream)
     found = Console(file=stream, no_color=True if plain else None, highlight=False, emoji=False, soft_wrap=False)
     if found.width > WIDEST or not found.is_terminal:
         found.width = WIDEST

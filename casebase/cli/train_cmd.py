@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from casebase.cli import exits, options
 from casebase.cli.screen import Screen
+from casebase.commands import typed
 from casebase.errors import UsageError
 from casebase.reading import percent, printable
 
@@ -93,7 +93,10 @@ def train(
     workers: Annotated[
         int | None, typer.Option(help="Threads that decode; 0 means all cores.", rich_help_panel=DATA)
     ] = None,
-    base: options.BaseOption = None,
+    base: Annotated[
+        Path | None,
+        typer.Option(help="Case base to index into next; its casebase.toml counts.", rich_help_panel=options.PANEL),
+    ] = None,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
@@ -150,6 +153,8 @@ def show(done: Trained, screen: Screen, base: Path | None) -> None:
     """The closing summary: accuracies with n and interval, what was kept and why, warnings, the next command."""
     from rich.text import Text
 
+    from casebase.cli.lines import item
+
     out = screen.out()
     folder = printable(str(done.folder))
     if done.already:
@@ -162,14 +167,14 @@ def show(done: Trained, screen: Screen, base: Path | None) -> None:
     out.print(Text(f"  {'kept':<11} epoch {done.kept} of {len(done.epochs)} ({why}); {done.seconds:.0f} s"))
     out.print(Text(f"  {'curves':<11} {printable(str(done.folder / 'curves.png'))}"))
     for path, reason in list(done.skipped.items())[:SHOWN]:
-        out.print(Text(f"  {'skipped':<11} {printable(path)}: {printable(reason)}"))
+        item(out, "skipped", f"{path}: {reason}")
     if len(done.skipped) > SHOWN:
         out.print(Text(f"  {'…':<11} {len(done.skipped) - SHOWN} more; --json lists them"))
     for warning in done.warnings:
-        out.print(Text(f"  {'note':<11} {printable(warning)}"))
-    where = "" if base is None else f" --base {shlex.quote(printable(str(base)))}"
-    split, model = (shlex.quote(printable(str(path))) for path in (done.split_file, done.folder))
-    out.print(Text(f"next: casebase index {split} --model {model}{where}"), soft_wrap=True)
+        item(out, "note", warning)
+    named_base = {} if base is None else {"base": base}
+    for line in typed("index", done.split_file, "--model", done.folder, **named_base):
+        out.print(Text(f"next: {line}"), soft_wrap=True)
 
 
 def _accuracy(found: Measured) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from casebase import hashing
 from casebase.answers import Neighbour, Retrieval
 from casebase.cases import Case, Status
+from casebase.commands import named
 from casebase.dossiers import Suspicion
 from casebase.reading import percent, printable
 from casebase.retrieve import SAME_LOOK_BITS, SAME_LOOK_DISTANCE
@@ -79,7 +80,7 @@ def _near_copies(case: Case, answer: Retrieval) -> list[Suspicion]:
 
 def _copied(kind: str, text: str, other: Case, case: Case) -> list[Suspicion]:
     """A copy, and what follows where its label differs."""
-    path, label = printable(other.path), printable(other.label)
+    path, label = printable(named(other)), printable(other.label)
     told = [Suspicion(kind, f"{path} {text}; its label is {label}.", other.id)]
     if other.label != case.label:
         doubt = f"One of two labels is suspected to be wrong: {printable(case.label)} here, {label} on {path}."

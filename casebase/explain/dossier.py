@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from casebase.answers import Retrieval
 from casebase.cases import Case
+from casebase.commands import about
 from casebase.correctness import FEWEST_ERRORS
 from casebase.dossiers import Dossier, Entry
 from casebase.errors import EmptyCaseBase, UsageError
@@ -19,8 +19,7 @@ from casebase.explanations import Level, Statement
 from casebase.parts import Part, choose
 from casebase.ports import CaseBase, Vector
 from casebase.query import Ask, Networks, Remembered, ask_again
-from casebase.reading import percent, printable
-from casebase.settings import DEFAULT_BASE
+from casebase.reading import percent
 from casebase.shares import grouped_share
 from casebase.spaces import NETWORK_SPACE
 
@@ -107,7 +106,7 @@ def gather(
         contrasts=contrasts,
         confusion={label: dict(sorted(row.items())) for label, row in sorted(found.confusion.items())},
         accuracy=grouped_share(np.array(found.good), found.groups, choice.seed),
-        statements=[*_findings(shown, len(found.wrong), found.total), *part.statements()],
+        statements=_worst_first([*part.statements(), *_findings(drafts, len(shown), found.total)]),
         facts=facts,
         settings=_settings(choice, part),
     )
@@ -197,20 +196,24 @@ def _trust(entry: Entry) -> float:
     return 0.5 if trust is None else trust / (1.0 + trust)
 
 
-def _findings(entries: Sequence[Entry], wrong: int, total: int) -> list[Statement]:
-    """What the dossier shows as a whole, worst news first."""
+def _worst_first(statements: Sequence[Statement]) -> list[Statement]:
+    return sorted(statements, key=lambda statement: verdict.WEIGHT[statement.level])
+
+
+def _findings(entries: Sequence[Entry], shown: int, total: int) -> list[Statement]:
+    """What a part's mistakes are as a whole, all of them, however few of them are shown."""
+    wrong = len(entries)
     if not wrong:
         return [Statement(f"No answer of these {sentences.counted(total, 'image')} is wrong.", Level.CALM)]
     told: list[Statement] = []
-    n = len(entries)
-    of = f"of {sentences.counted(n, 'mistake')}"
+    of = f"of {sentences.counted(wrong, 'mistake')}"
     suspected = sum(entry.suspected for entry in entries)
     silent = sum(entry.silent for entry in entries)
     copied = sum(bool(entry.copied) for entry in entries)
     if silent:
         where = "its page" if silent == 1 else "their pages"
         warned = f"{silent} {of} came without any warning: nothing on {where} speaks against the answer."
-        told.append(Statement(warned, Level.ALARM if 2 * silent > n else Level.CAUTION))
+        told.append(Statement(warned, Level.ALARM if 2 * silent > wrong else Level.CAUTION))
     if suspected:
         doubt = (
             "a label that is suspected to be wrong; it stands"
@@ -221,11 +224,11 @@ def _findings(entries: Sequence[Entry], wrong: int, total: int) -> list[Statemen
     if copied:
         have = "has" if copied == 1 else "have"
         told.append(Statement(f"{copied} {of} {have} a copy, or nearly one, in the base.", Level.CAUTION))
-    told.sort(key=lambda statement: verdict.WEIGHT[statement.level])
-    if n < wrong:
-        told.append(Statement(f"The {n} most important of {wrong:,} mistakes are shown."))
     if not told:
-        told.append(Statement(f"Each of these {sentences.counted(n, 'mistake')} came with a warning.", Level.CALM))
+        told.append(Statement(f"Each of these {sentences.counted(wrong, 'mistake')} came with a warning.", Level.CALM))
+    if shown < wrong:
+        which = "The most important" if shown == 1 else f"The {shown} most important"
+        told.append(Statement(f"{which} of {wrong:,} mistakes {'is' if shown == 1 else 'are'} shown."))
     if wrong < FEWEST_ERRORS:
         share = percent(wrong / total)
         told.append(
@@ -247,12 +250,5 @@ def _settings(choice: Choice, part: Part) -> dict[str, Any]:
 
 def entry_commands(entry: Entry, base: str) -> list[str]:
     """What to type about one entry; a name that cannot be typed as it is printed is not offered."""
-    if printable(base) != base:
-        return []
-    where = "" if base == DEFAULT_BASE else f" --base {shlex.quote(base)}"
-    offered = [f"casebase cases show {entry.case.id}{where}"]
-    path, label = str(entry.case.file), entry.case.label
-    if printable(path) == path and printable(label) == label:
-        rival = f" --rival {shlex.quote(label)}" if entry.retrieval.of_rival(label) else ""
-        offered.append(f"casebase query {shlex.quote(path)}{rival}{where}")
-    return offered
+    label = entry.case.label
+    return about(entry.case, base, rival=label if entry.retrieval.of_rival(label) else None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from casebase.answers import Neighbour
+from casebase.commands import named
 from casebase.dossiers import Dossier, Entry
 from casebase.explain import sentences
 from casebase.explain.encoding import data_uri
@@ -96,7 +97,7 @@ class IndexPage:
         trust = entry.retrieval.trust.trust_score
         shown = {
             "label": printable(entry.case.label), "predicted": printable(entry.predicted),
-            "path": printable(entry.case.path), "label_number": self._number[entry.case.label],
+            "path": printable(named(entry.case)), "label_number": self._number[entry.case.label],
             "predicted_number": self._number[entry.predicted], "care_sort": f"{entry.care:.6f}",
             "confidence_sort": f"{entry.retrieval.prediction.confidence:.6f}",
             "trust_sort": f"{-1.0 if trust is None else trust:.6f}",
@@ -214,7 +215,7 @@ def _case(seen: Explanation, row: Neighbour | None, missing: str, what: str, rol
         return {"uri": None, "alt": missing, "caption": "", "role": role}
     called, label = printable(row.case.predicted), printable(row.case.label)
     names = f"{what} {called}" + (f", labelled {label}" if row.case.disputed else "")
-    alt = f"The case {names}; labelled {label}, {sentences.detail(row)}, file {printable(row.case.path)}."
+    alt = f"The case {names}; labelled {label}, {sentences.detail(row)}, file {printable(named(row.case))}."
     return _picture(seen, row.case.id, alt, names, role)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from casebase import overlay
+from casebase.commands import named
 from casebase.dossiers import DATA, INDEX, SCHEMA, TABLE, Dossier, Entry, table
 from casebase.errors import StorageFailed
 from casebase.explain import places
@@ -126,9 +127,10 @@ class Pages:
             seen, base=self.base, network=facts.get("network", ""), date=facts.get("date", ""),
             provenance=list(facts.items()), synthetic=dossier.synthetic,
         )  # fmt: skip
+        name = printable(named(entry.case))
         return replace(
-            report, around=around(dossier, entry), notes=notes(entry),
-            next_commands=entry_commands(entry, self.base),
+            report, title=f"{name}: called {report.called}", file_name=name, around=around(dossier, entry),
+            notes=notes(entry), next_commands=entry_commands(entry, self.base),
         )  # fmt: skip
 
     def _surroundings(self, dossier: Dossier) -> Surroundings:

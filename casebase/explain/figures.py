@@ -11,6 +11,7 @@ from PIL import Image
 
 from casebase import overlay
 from casebase.cases import Case
+from casebase.commands import named
 from casebase.explain import sentences
 from casebase.explain.album import in_threads
 from casebase.explanations import QUERY_ID, Explanation, Figure, Pixels, SaliencyMap, Scale, Shown, WhereMap
@@ -92,7 +93,7 @@ class Gallery:
     def draw(self, cases: Iterable[Case]) -> None:
         """Draw the pictures of cases on as many threads as there are cores; :meth:`of_case` then has them at hand."""
         missing = {(case.id, case.predicted): case for case in cases if (case.id, case.predicted) not in self._cases}
-        drawn = in_threads(lambda one: self._draw(one.id, one.predicted, printable(one.path)), list(missing.values()))
+        drawn = in_threads(lambda one: self._draw(one.id, one.predicted, printable(named(one))), list(missing.values()))
         self._cases |= dict(zip(missing, drawn, strict=True))
 
     def of_case(self, case_id: str, predicted: str, path: str) -> CasePictures:

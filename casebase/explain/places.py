@@ -18,7 +18,8 @@ _HEAD = 200
 class Kind:
     """What casebase writes into a folder: ``data`` is a JSON file that opens with ``schema``.
 
-    ``files`` lie beside it; ``below`` maps folders to the endings of the files in them.
+    ``files`` lie beside it; ``below`` maps folders to the endings of the files in them. ``of`` is the ``kind`` that the
+    JSON must name after its schema, where there are several under one schema.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Kind:
     schema: str
     files: frozenset[str]
     below: Mapping[str, frozenset[str]]
+    of: str | None = None
 
 
 def check(folder: Path, kind: Kind) -> None:
@@ -48,9 +50,17 @@ def check(folder: Path, kind: Kind) -> None:
             for inner in sorted(path.iterdir())
             if inner.suffix not in kind.below[path.name] or not inner.is_file()
         ]
-        if strange or (entries and not _opens_with_schema(folder / kind.data, kind.schema)):
+        head = _head(folder / kind.data)
+        if strange or (entries and re.match(_opening(kind.schema), head) is None):
             what = f"it holds {printable(strange[0])}" if strange else "it is not empty"
             raise UsageError(f"{shown} is no {kind.name} of casebase: {what}; name another folder with --out")
+        other = re.match(_opening(kind.schema) + rb',\s*"kind":\s*"([^"]*)"', head)
+        if kind.of is not None and other is not None and other[1] != kind.of.encode():
+            said = printable(other[1].decode("utf-8", "replace"))
+            raise UsageError(
+                f"{shown} is the {kind.name} of another kind ({said}), which would be lost; "
+                "name another folder with --out"
+            )
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise StorageFailed(f"{shown} cannot be looked at ({reason}); name another folder with --out") from None
@@ -62,10 +72,13 @@ def _ours(path: Path, kind: Kind) -> bool:
     return path.name in {kind.data, *kind.files} and path.is_file()
 
 
-def _opens_with_schema(file: Path, schema: str) -> bool:
+def _opening(schema: str) -> bytes:
+    return rb'\{\s*"schema":\s*"' + re.escape(schema.encode()) + b'"'
+
+
+def _head(file: Path) -> bytes:
     try:
         with file.open("rb") as opened:
-            head = opened.read(_HEAD)
+            return opened.read(_HEAD)
     except FileNotFoundError:
-        return False
-    return re.match(rb'\{\s*"schema":\s*"' + re.escape(schema.encode()) + b'"', head) is not None
+        return b""

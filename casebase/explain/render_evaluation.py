@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class EvaluationPages:
         """
         files = dict(self._files(evaluation))
         target = folder.resolve()
-        places.check(target, KIND)
+        places.check(target, replace(KIND, of=evaluation.kind))
         mark = secrets.token_hex(4)
         aside = target.with_name(f".{target.name[:80]}.{mark}.part")
         old = target.with_name(f".{target.name[:80]}.{mark}.old")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from casebase.answers import Neighbour, Retrieval, Role
+from casebase.commands import named, typed
 from casebase.explain import evidence_words, sentences, verdict
 from casebase.explain.figures import Gallery
 from casebase.explain.service import shown_cases
 from casebase.explanations import Card, Explanation, Level, Panel, Report, Section, Side, Statement
 from casebase.panel import Contender
 from casebase.reading import STANDARD_INPUT, percent, printable
-from casebase.settings import DEFAULT_BASE
 
 
 def compose(
@@ -59,6 +58,7 @@ def compose(
         synthetic=None if synthetic is None else printable(synthetic),
         explanation=explanation,
         next_commands=commands(answer, base),
+        page_command=page_command(answer, base),
         panel=sections.panel() if explanation.panel and answer.panel else None,
         reranked=None if answer.reranked is None else Statement(evidence_words.reranked(answer.reranked)),
         label=None if answer.query.label is None else printable(answer.query.label),
@@ -146,7 +146,7 @@ class _Sections:
     def _card(self, row: Neighbour, title: str, spoken: str | None) -> Card:
         """A case as shown; marked where it speaks against ``spoken``, the class it is shown for."""
         case = row.case
-        path, label, predicted = printable(case.path), printable(case.label), printable(case.predicted)
+        path, label, predicted = printable(named(case)), printable(case.label), printable(case.predicted)
         pictures = self.gallery.of_case(case.id, case.predicted, path)
         against = None if spoken is None else sentences.objection(row, spoken)
         large, reading = sentences.alike(row)
@@ -188,20 +188,21 @@ def checks(explanation: Explanation) -> list[Statement]:
 
 def commands(answer: Retrieval, base: str) -> list[str]:
     """What to type next; a name that cannot be typed as it is printed is not offered."""
-    where = "" if base == DEFAULT_BASE else f" --base {shlex.quote(base)}"
-    if printable(base) != base:
-        return []
     offered = []
     against = next(iter(answer.contradicting), None)
-    if against is not None and printable(against.case.id) == against.case.id:
-        offered.append(f"casebase cases show {shlex.quote(against.case.id)}{where}")
-    path = answer.query.path
-    if path != STANDARD_INPUT and printable(path) == path:
-        rival = answer.runner_up
-        if rival is not None and printable(rival) == rival and len(answer.rivals) != 1:
-            offered.append(f"casebase query {shlex.quote(path)} --rival {shlex.quote(rival)}{where}")
-        offered.append(f"casebase query {shlex.quote(path)} --report report.html{where}")
+    if against is not None:
+        offered += typed("cases", "show", against.case.id, base=base)
+    rival = answer.runner_up
+    if answer.query.path != STANDARD_INPUT and rival is not None and len(answer.rivals) != 1:
+        offered += typed("query", answer.query.path, "--rival", rival, base=base)
     return offered
+
+
+def page_command(answer: Retrieval, base: str) -> str | None:
+    """What makes a page of this answer."""
+    if answer.query.path == STANDARD_INPUT:
+        return None
+    return next(iter(typed("query", answer.query.path, "--report", "report.html", base=base)), None)
 
 
 def _provenance(explanation: Explanation, given: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

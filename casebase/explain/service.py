@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from casebase import clock, reading
 from casebase.answers import Neighbour, Retrieval
 from casebase.cases import Case
+from casebase.commands import named
 from casebase.errors import ImageError, NoTargetLayer, UsageError
 from casebase.explain import deletion, where_map
 from casebase.explain.album import Album, Look, Thumbnail, ahead, in_threads
@@ -231,7 +232,7 @@ class Explainer:
             lost: dict[str, list[str]] = {}
             for name, row in work.cases.items():
                 if name in looked.lost:
-                    lost.setdefault(looked.lost[name], []).append(row.case.path)
+                    lost.setdefault(looked.lost[name], []).append(named(row.case))
                     small = self._album.small(name, row.case)
                     if small is not None:
                         work.shown[name] = small
@@ -265,7 +266,7 @@ class Explainer:
         except ImageError as error:
             small = self._album.small(QUERY_ID, query)
             how = "shown without its picture" if small is None else "shown by thumbnail"
-            told = f"the query {reading.printable(query.path)}: {error}; {how}, without maps of it"
+            told = f"the query {reading.printable(named(query))}: {error}; {how}, without maps of it"
             return ({} if small is None else {QUERY_ID: small}), None, told
         return {QUERY_ID: shown}, seen, None
 
@@ -336,7 +337,7 @@ def _where_of(work: _Work, reads: Mapping[str, Read], weights: Vector | None) ->
         residual = max(abs(float(query_side.sum()) - similarity), abs(float(case_side.sum()) - similarity))
         if residual > LOOSE:
             work.warnings.append(
-                f"the where map of {reading.printable(work.cases[name].case.path)} misses the similarity by "
+                f"the where map of {reading.printable(named(work.cases[name].case))} misses the similarity by "
                 f"{residual:.3f}; it is not shown"
             )
         else:

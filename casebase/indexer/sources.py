@@ -56,6 +56,11 @@ class Source:
         return self.manifest or self.root
 
     @property
+    def manifests_beside(self) -> list[str]:
+        """Names of files in the source's folder that may be manifests, where the folder itself was listed."""
+        return [] if self.manifest is not None else _manifests_in(self.root)
+
+    @property
     def labels(self) -> list[str]:
         """The class names, sorted."""
         return sorted({image.label for image in self.listed})
@@ -167,7 +172,8 @@ def _folder(root: Path) -> Source:
     if not training and len(tops) == 1 and found.listed:
         found.notes.append(
             f"all images lie under one folder, so there is one class, {printable(tops[0])!r}; "
-            f"index {printable(tops[0])}/ itself, or a manifest, if its subfolders are the classes"
+            f"index {printable(tops[0])}/ itself if its subfolders are the classes, or a manifest"
+            + "".join(f"; {printable(name)} lies there" for name in _manifests_in(root)[:1])
         )
     loose = [e.name for e in os.scandir(root) if e.is_file() and Path(e.name).suffix.lower() in SUFFIXES]
     found.refused.update(dict.fromkeys(loose, "not in a class folder"))
@@ -235,6 +241,14 @@ class _Found:
         target = Path(os.path.realpath(link))
         homes = [home for below, (_, _, home) in self.announced.items() if below != itself]
         return any(target == home or target in home.parents or home in target.parents for home in homes)
+
+
+def _manifests_in(folder: Path) -> list[str]:
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.is_file() and not entry.name.startswith(".") and Path(entry.name).suffix.lower() in MANIFESTS
+    )
 
 
 def _passed_on(error: OSError) -> None:

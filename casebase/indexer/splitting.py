@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from casebase import clock
+from casebase.commands import typed
 from casebase.errors import DataError
-from casebase.indexer.sources import TRAINING, Listed
+from casebase.indexer.sources import TRAINING, Listed, Source
 from casebase.reading import printable
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -243,14 +244,24 @@ def _leaks(placed: Sequence[Placed]) -> list[str]:
     return told
 
 
-def _usable(found: Division) -> None:
-    counts = found.counts()
-    classes = found.classes
+def check_classes(source: Source) -> None:
+    """Raise ``DataError`` where all images have one label, before any is read; a manifest beside them is named."""
+    instead = [line for name in source.manifests_beside for line in typed("train", source.root / name)]
+    _at_least_two(source.labels, f"; where a manifest says what they are: {instead[0]}" if instead else "")
+
+
+def _at_least_two(classes: Sequence[str], instead: str = "") -> None:
     if len(classes) < 2:
         only = f"only {printable(classes[0])!r}" if classes else "none"
         raise DataError(
-            f"training needs images of at least two classes, and there is {only}; give one folder per class"
+            f"training needs images of at least two classes, and there is {only}; give one folder per class{instead}"
         )
+
+
+def _usable(found: Division) -> None:
+    counts = found.counts()
+    classes = found.classes
+    _at_least_two(classes)
     for part in (VAL, TEST):
         strange = sorted(set(counts.get(part, {})) - set(classes))
         if strange:
@@ -285,9 +296,10 @@ def _remarks(found: Division) -> list[str]:
         told.append("no image could be held out for validation: no epoch is chosen, and training runs to its end")
     if found.leaks:
         shown = "; ".join(found.leaks[:SHOWN])
-        told.append(
-            f"leak allowed: {len(found.leaks)} times images are shared between parts ({shown}); figures flatter"
-        )
+        more = f"; and {len(found.leaks) - SHOWN} more" if len(found.leaks) > SHOWN else ""
+        n = len(found.leaks)
+        which = "an image or a group stands" if n == 1 else f"{n} images or groups stand"
+        told.append(f"leak allowed: {which} in more than one part, so the accuracies flatter: {shown}{more}")
     return told + _contradictions(found.placed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import sqlite3
 from pathlib import Path
@@ -169,4 +170,6 @@ def _backup(folder: Path) -> None:
 def require(folder: Path, url: str | None) -> None:
     """Raise ``NoCaseBase`` with the next command where there is no case base."""
     if not exists(folder, url):
-        raise NoCaseBase(f"no case base at {folder}; make one with `casebase index DATA --base {folder}`")
+        raise NoCaseBase(
+            f"no case base at {folder}; make one with `casebase index DATA --base {shlex.quote(str(folder))}`"
+        )

@@ -6,7 +6,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from casebase.storage.translate import file_errors
@@ -66,6 +66,20 @@ def new_folder(path: Path) -> Iterator[Path]:
             _exchange(aside, path)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def try_folder(path: Path) -> None:
+    """Make a folder beside ``path`` and take it away again: an ``OSError`` now rather than after hours of work."""
+    above = [place for place in path.parents if not place.exists()]
+    aside = path.with_name(f".{path.name[:80]}.{os.getpid()}.try")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.mkdir()
+        aside.rmdir()
+    finally:
+        for place in above:
+            with suppress(OSError):  # never made
+                place.rmdir()
 
 
 def _exchange(aside: Path, path: Path) -> None:

@@ -13,6 +13,7 @@ from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, one_thread_each, workers
 from casebase.wiring.measuring import EVALUATIONS, evaluate, evaluation_writer
 from casebase.wiring.stores import (
+    check_out,
     dossier_pages,
     file_hashes,
     made_anew,
@@ -34,6 +35,7 @@ __all__ = [
     "Recipe",
     "Scope",
     "TrainOptions",
+    "check_out",
     "dossier_pages",
     "dry_plan",
     "environment",

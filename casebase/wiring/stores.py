@@ -5,17 +5,21 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PIL.Image import fromarray
 
+from casebase.errors import StorageFailed
+from casebase.explain import places
 from casebase.explain.dossier_pages import Pages
 from casebase.explain.render_html import HtmlRenderer
 from casebase.explain.service import Explainer, Wanted
 from casebase.explanations import Pixels
 from casebase.ports import CaseStore, DossierWriter, Renderer
+from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.storage import database, files, pictures
 from casebase.storage.memory import MemoryCaseStore
@@ -61,6 +65,27 @@ def dossier_pages(
 ) -> DossierWriter:
     """What writes dossiers."""
     return Pages(explainer, wanted, files.new_folder, str(settings.base), progress)
+
+
+def check_out(folder: Path, kind: str | None = None) -> None:
+    """Whether the evaluation of a kind, or without one a dossier, can be written to a folder.
+
+    Raises ``UsageError`` where anything of somebody else's would be lost, ``StorageFailed`` where no folder can be
+    made.
+    """
+    from casebase.explain import dossier_pages, render_evaluation
+
+    known = dossier_pages.KIND if kind is None else replace(render_evaluation.KIND, of=kind)
+    target = folder.resolve()
+    places.check(target, known)
+    try:
+        files.try_folder(target)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StorageFailed(
+            f"the {known.name} could not be written to {printable(str(folder))} ({reason}); "
+            "name another folder with --out"
+        ) from None
 
 
 def file_hashes(store: CaseStore, ids: Sequence[str]) -> Mapping[str, str]:

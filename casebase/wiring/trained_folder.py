@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import casebase
+from casebase.commands import typed
 from casebase.errors import CasebaseError, UsageError
 from casebase.evaluations import Measured
 from casebase.explanations import Level, Statement
@@ -139,8 +140,5 @@ def held_out_by_model(model: str | None, source: Source, split: str | None) -> l
     shared = sum(os.path.realpath(source.root / image.relative) in apart for image in source.listed)
     if not shared:
         return []
-    told = (
-        f"{shared} of these images are the model's own validation or test images, and would become cases; "
-        f"to hold them out: casebase index {printable(str(path))} --model {printable(model)}"
-    )
-    return [told]
+    told = f"{shared} of these images are the model's own validation or test images, and would become cases"
+    return [told + "".join(f"; to hold them out: {line}" for line in typed("index", path, "--model", model))]

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from casebase.errors import Diverged, UsageError
+from casebase.errors import Diverged, ModelError, UsageError
 from casebase.indexer import splitting
 from casebase.indexer.sources import Source, open_source
 from casebase.indexer.splitting import Division
@@ -84,6 +84,7 @@ def train(
     source, out = open_source(data), options.out
     model_folder.check_place(out)
     _outside(source, out)
+    splitting.check_classes(source)
     device = devices.choose(settings.device)
     start, recipe = _start(options, settings), _set(options.recipe, settings)
     chain = _chain(start, options)
@@ -93,7 +94,7 @@ def train(
     key = _key(start, chain, recipe, device)
     if known is not None and not options.fresh:
         same_training(known, key, out)
-    with _alone(resuming.folder_beside(out)) as folder:
+    with _alone(resuming.folder_beside(out), out) as folder:
         seeing = Seeing(chain, workers(settings), settings.view_megabytes, settings.max_megapixels)
         looked = look_through(source, source.chosen(None), seeing, onlooker.reading)
         parts = splitting.divide(looked.listed, looked.hashes, settings.seed, allow_leak=options.allow_leak)
@@ -194,12 +195,23 @@ def _standing(out: Path) -> Description | None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[Path]:
-    """The folder for the training's state, held by one process; it goes again if no state was kept in it."""
+def _alone(folder: Path, out: Path) -> Iterator[Path]:
+    """The folder for the training's state, held by one process.
+
+    It goes again if no state was kept in it, and so do the folders above it that were made here and stayed empty.
+    Raises ``ModelError`` where it cannot be made: nothing could be written to ``out`` either.
+    """
     from casebase.networks.resuming import STATE
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(exist_ok=True)
+    above = [place for place in folder.parents if not place.exists()]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        _empty_away(above)
+        raise ModelError(
+            f"the model folder {printable(str(out))} cannot be written ({error.strerror}); name another --out"
+        ) from None
     try:
         with lock.writer(folder, "train"):
             yield folder
@@ -209,6 +221,16 @@ def _alone(folder: Path) -> Iterator[Path]:
                 (folder / name).unlink(missing_ok=True)
             if not os.listdir(folder):
                 folder.rmdir()
+        _empty_away(above)
+
+
+def _empty_away(folders: Sequence[Path]) -> None:
+    """Remove folders, innermost first, as far as they are empty."""
+    for place in folders:
+        try:
+            place.rmdir()
+        except OSError:  # not empty, or never made
+            continue
 
 
 def _images(looked: Looked, parts: Division) -> Images:

@@ -161,7 +161,7 @@ def test_a_limit_keeps_the_most_important_and_says_how_many_there_are() -> None:
     found = dossier(limit=1)
     assert names(found) == ["sure"]
     assert found.wrong == 3
-    assert "The 1 most important of 3 mistakes are shown." in [said.text for said in found.statements]
+    assert "The most important of 3 mistakes is shown." in [said.text for said in found.statements]
 
 
 def test_right_answers_of_similar_evidence_stand_beside() -> None:

@@ -258,13 +258,12 @@ def test_given_provenance_stands_first_and_wins() -> None:
 
 
 def test_commands_quote_names_and_leave_out_what_cannot_be_typed() -> None:
-    spaced = Made(path="my cat.jpg", nearest=AGAINST).report.next_commands
-    assert spaced == [
-        "casebase cases show a --base 'my base'",
-        "casebase query 'my cat.jpg' --report report.html --base 'my base'",
-    ]
-    assert Made(path="bad\x1b[31m.jpg").report.next_commands == []
-    assert Made(path="standard input").report.next_commands == []
+    spaced = Made(path="my cat.jpg", nearest=AGAINST).report
+    assert spaced.next_commands == ["casebase cases show a --base 'my base'"]
+    assert spaced.page_command == "casebase query 'my cat.jpg' --report report.html --base 'my base'"
+    for path in ("bad\x1b[31m.jpg", "standard input"):
+        assert Made(path=path).report.next_commands == []
+        assert Made(path=path).report.page_command is None
 
 
 def test_nothing_is_ever_explained_with_because() -> None:

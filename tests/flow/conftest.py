@@ -15,6 +15,8 @@ from casebase.cli.main import invoke
 from tests.flow.command import Call
 
 COLOURS = {"cat": (200, 60, 40), "dog": (40, 180, 60), "owl": (50, 70, 190)}
+WRONG = {"test/dog/0100.png": "cat", "test/owl/0101.png": "dog"}
+"""Pictures in the colour of one class in the folder of another, so that it is known which answers are wrong."""
 PLAIN = ("--precision", "fp32", "--no-thumbnails")
 
 
@@ -117,3 +119,30 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("query") / "stranger.png"
     draw("cat", 9999).save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def shared_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes, training and test images, two of the latter with a wrong label."""
+    folder = tmp_path_factory.mktemp("parts")
+    photos_at(folder / "train", 12)
+    for number, kind in enumerate(COLOURS):
+        (folder / "test" / kind).mkdir(parents=True)
+        for n in range(4):
+            draw(kind, 40 + 10 * number + n).save(folder / "test" / kind / f"{n:04d}.png")
+    for path, kind in WRONG.items():
+        draw(kind, int(Path(path).stem)).save(folder / path)
+    return folder
+
+
+def indexed_whole(folder: Path, base: Path, model: Path) -> Path:
+    """A base with thumbnails."""
+    arguments = ["index", str(folder), "--model", str(model), "--precision", "fp32", "--quiet", "--base", str(base)]
+    assert invoke(arguments) == 0
+    return base
+
+
+@pytest.fixture(scope="session")
+def shared_wrong(tmp_path_factory: pytest.TempPathFactory, shared_parts: Path, model: Path) -> Path:
+    """The base of ``shared_parts``, which no test changes."""
+    return indexed_whole(shared_parts, tmp_path_factory.mktemp("wrong") / "base", model)

@@ -19,35 +19,7 @@ import casebase
 from casebase.cli.main import invoke
 from tests.explain.test_render_html import Page
 from tests.flow.command import Call, colourless, run
-from tests.flow.conftest import COLOURS, draw, photos_at
-
-WRONG = {"test/dog/0100.png": "cat", "test/owl/0101.png": "dog"}
-"""Pictures in the colour of one class in the folder of another, so that it is known which answers are wrong."""
-
-
-@pytest.fixture(scope="session")
-def shared_parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes, training and test images, two of the latter with a wrong label."""
-    folder = tmp_path_factory.mktemp("parts")
-    photos_at(folder / "train", 12)
-    for number, kind in enumerate(COLOURS):
-        (folder / "test" / kind).mkdir(parents=True)
-        for n in range(4):
-            draw(kind, 40 + 10 * number + n).save(folder / "test" / kind / f"{n:04d}.png")
-    for path, kind in WRONG.items():
-        draw(kind, int(Path(path).stem)).save(folder / path)
-    return folder
-
-
-def indexed(folder: Path, base: Path, model: Path) -> Path:
-    arguments = ["index", str(folder), "--model", str(model), "--precision", "fp32", "--quiet", "--base", str(base)]
-    assert invoke(arguments) == 0
-    return base
-
-
-@pytest.fixture(scope="session")
-def shared_wrong(tmp_path_factory: pytest.TempPathFactory, shared_parts: Path, model: Path) -> Path:
-    return indexed(shared_parts, tmp_path_factory.mktemp("wrong") / "base", model)
+from tests.flow.conftest import WRONG, indexed_whole
 
 
 @pytest.fixture
@@ -182,7 +154,9 @@ def test_the_screen_says_the_same_in_80_columns_and_without_colour(wrong: Path, 
     narrow = run("errors", "--base", wrong, "--out", out, "--no-overlays", COLUMNS="80", NO_COLOR="1").expect(0)
     for said in (narrow, call("errors", "--base", wrong, "--out", out, "--no-overlays").expect(0)):
         assert colourless(said.out)
-        assert max(map(len, said.out.splitlines())) <= 100
+        shown, _, commands = said.out.partition("Next:")
+        assert max(map(len, shown.splitlines())) <= 100
+        assert all(line.startswith("  casebase ") for line in commands.strip("\n").splitlines()), "unbroken"
         assert "2 of 14 answers are wrong" in said.out
         assert "dog → cat" in said.out
         assert "1 of 5 labelled dog" in said.out
@@ -224,6 +198,38 @@ def test_somebody_elses_folder_is_left_alone(wrong: Path, call: Call, tmp_path: 
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
 
 
+def test_a_place_that_cannot_be_written_is_said_before_the_work(
+    wrong: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("casebase.api.gather", lambda *_: pytest.fail("gathered before the place was looked at"))
+    said = call("errors", "--base", wrong, "--out", "/proc/above/x").expect(1).sentence
+    assert said.startswith("the dossier could not be written to /proc/above/x (")
+    assert "--out" in said
+
+
+def test_under_a_limit_the_findings_are_those_of_all_mistakes_worst_first(
+    wrong: Path, call: Call, tmp_path: Path
+) -> None:
+    out, ask = tmp_path / "out", ("errors", "--base", wrong, "--no-overlays", "--split", "train")
+    whole = call("errors", "--base", wrong, "--no-overlays", "--json").expect(0).json["statements"]
+    one = call("errors", "--base", wrong, "--no-overlays", "--json", "--limit", "1", "--out", out).expect(0).json
+    told = [said["text"] for said in one["statements"]]
+    assert "The most important of 2 mistakes is shown." in told
+    assert [said for said in told if said.startswith("The most important of") is False] == [s["text"] for s in whole]
+    known = call(*ask, "--json", "--out", out).expect(0).json["statements"]
+    levels = [said["level"] for said in known]
+    assert "cases of the base" in known[0]["text"]
+    assert levels == sorted(levels, key=["alarm", "caution", "plain", "calm"].index)
+
+
+def test_many_rows_per_list_are_counted_in_full(wrong: Path, call: Call, tmp_path: Path) -> None:
+    told = call("errors", "--base", wrong, "--no-overlays", "-k", "100000", "--out", tmp_path / "o").expect(0).out
+    counts = re.findall(r"\b\d+/(\d+)\b", told)
+    assert counts
+    assert set(counts) == {"36"}
+    assert "/…" not in told
+
+
 @pytest.mark.parametrize("name", ["errors.json", "index.html", "notes.txt", "errors/mine.txt"])
 def test_a_folder_with_a_file_of_somebody_elses_is_left_alone_even_beside_a_dossier(
     wrong: Path, call: Call, tmp_path: Path, name: str
@@ -263,7 +269,7 @@ def test_a_part_without_mistakes_is_a_calm_page(
     right = Path(shutil.copytree(shared_parts, tmp_path / "right"))
     for path in WRONG:
         (right / path).unlink()
-    base = indexed(right, tmp_path / "calm", model)
+    base = indexed_whole(right, tmp_path / "calm", model)
     said = call("errors", "--base", base).expect(0)
     assert "0 of 12 answers are wrong" in said.out
     assert "No answer of these 12 images is wrong." in said.out
@@ -294,7 +300,7 @@ def test_files_that_are_gone_are_shown_by_thumbnail_and_named(
     tmp_path: Path, call: Call, shared_parts: Path, model: Path
 ) -> None:
     photos = Path(shutil.copytree(shared_parts, tmp_path / "photos"))
-    base = indexed(photos, tmp_path / "gone", model)
+    base = indexed_whole(photos, tmp_path / "gone", model)
     lost = next(iter(WRONG))
     (photos / lost).unlink()
     for picture in (photos / "train").rglob("*.png"):

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 import casebase
+from casebase.api import TwinOptions
 from casebase.cli.main import invoke
+from casebase.errors import UsageError
 from casebase.evaluations import Evaluation
 from tests.flow.command import Call, colourless, run
 from tests.flow.conftest import PLAIN, draw
@@ -136,6 +138,27 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(held: Path, tmp_path: P
     said = run("evaluate", "model", "--base", held, "--out", shut / "e", obedient=True).expect(1).sentence
     assert "could not be written" in said
     assert not list(shut.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["model", "twins"])
+def test_a_place_that_cannot_be_written_is_said_before_the_work(
+    held: Path, call: Call, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("casebase.wiring.evaluate", lambda *_, **__: pytest.fail("measured before the place was known"))
+    said = call("evaluate", kind, "--base", held, "--out", "/proc/above/x").expect(1).sentence
+    assert said.startswith("the evaluation could not be written to /proc/above/x (")
+
+
+def test_an_evaluation_of_another_kind_is_not_replaced(held: Path, tmp_path: Path, call: Call) -> None:
+    out = tmp_path / "e"
+    call("evaluate", "model", "--base", held, "--out", out).expect(0)
+    before = (out / "evaluation.json").read_bytes()
+    quick = ("--sample", "0", "--no-random-control")
+    said = call("evaluate", "twins", *quick, "--base", held, "--out", out).expect(2).sentence
+    assert "is the evaluation of another kind (model), which would be lost" in said
+    assert (out / "evaluation.json").read_bytes() == before
+    with casebase.open(held) as opened, pytest.raises(UsageError, match="another kind"):
+        opened.evaluate("twins", options=TwinOptions(5, 0, 10, random_control=False)).save(out)
 
 
 def test_a_base_that_cannot_be_written_still_gives_figures(held: Path) -> None:

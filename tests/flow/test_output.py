@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +108,69 @@ def test_no_colour_where_nobody_wants_it_and_no_escape_code_at_all_in_a_pipe(
         assert done.out
         assert colourless(done.out + done.err)
         assert setting or "\x1b" not in done.out + done.err
+
+
+@pytest.mark.parametrize("width", ["80", "200"])
+def test_no_line_ends_in_blanks_in_a_pipe(shared_wrong: Path, stranger: Path, tmp_path: Path, width: str) -> None:
+    for line in (
+        ("query", stranger, "--no-overlays"),
+        ("errors", "--out", tmp_path / "mistakes"),
+        ("evaluate", "model", "--out", tmp_path / "m"),
+        ("stats",),
+        ("verify", "--deep"),
+    ):
+        told = run(*line, "--base", shared_wrong, COLUMNS=width).expect(0).out
+        assert len(told.splitlines()) > 1
+        assert [one for one in told.splitlines() if one != one.rstrip()] == []
+
+
+def test_the_last_line_of_an_index_can_be_pasted(
+    tmp_path: Path, shared_photos: Path, model: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = 'b Vögel "x" <i> and a name that makes the line longer than any terminal, as names of folders may well be'
+    monkeypatch.chdir(tmp_path)
+    told = call("index", shared_photos, "--model", model, *PLAIN, "--base", base, "--limit", 6).expect(0)
+    last = told.out.splitlines()[-1]
+    assert last.startswith("next: ")
+    assert shlex.split(last.removeprefix("next: ")) == ["casebase", "query", "IMAGE", "--k", "5", "--base", base]
+
+
+def test_a_query_that_writes_a_page_offers_no_other_and_the_page_none(
+    shared_base: Path, stranger: Path, tmp_path: Path, call: Call
+) -> None:
+    page = tmp_path / "q.html"
+    ask = ("query", stranger, "--no-overlays", "--base", shared_base)
+    assert "--report report.html" in call(*ask).expect(0).out
+    assert "--report report.html" not in call(*ask, "--report", page).expect(0).out
+    assert "--report report.html" not in page.read_text(encoding="utf-8")
+
+
+def test_images_outside_of_their_manifest_are_shown_by_where_they_are(
+    tmp_path: Path, shared_parts: Path, model: Path, call: Call
+) -> None:
+    """Manifests that `train` writes lead from the model folder to the photographs."""
+    home = tmp_path / "model"
+    home.mkdir()
+    images = sorted(shared_parts.rglob("*.png"))
+    rows = [
+        f"{os.path.relpath(path, home)},{path.parent.name},{path.relative_to(shared_parts).parts[0]}" for path in images
+    ]
+    (home / "split.csv").write_text("\n".join(["path,label,split", *rows]), encoding="utf-8")
+    base, mistakes = tmp_path / "base", tmp_path / "mistakes"
+    call("index", home / "split.csv", "--model", model, *PLAIN, "--base", base, "--quiet").expect(0)
+    told = call("errors", "--base", base, "--out", mistakes).expect(0).out
+    (again,) = [line.strip() for line in told.splitlines() if line.strip().startswith("casebase query")]
+    asked = Path(shlex.split(again)[2])
+    assert asked in images
+    assert ".." not in asked.parts
+    (looked,) = [line.strip() for line in told.splitlines() if line.strip().startswith("casebase cases show")]
+    told += call("query", asked, "--base", base).expect(0).out
+    told += call(*shlex.split(looked)[1:]).expect(0).out
+    shown = told + "".join(page.read_text(encoding="utf-8") for page in mistakes.rglob("*.html"))
+    shown = re.sub(r"path +\.\./.*", "", shown)  # `cases show` has the stored path too
+    assert "../.." not in shown.replace("../../index", "")
+    data = json.loads((mistakes / "errors.json").read_text(encoding="utf-8"))
+    assert all(one["query"]["path"].startswith("../") for one in data["errors"]), "what is stored stays as it was"
 
 
 def test_colour_is_there_when_it_is_forced(

@@ -269,6 +269,37 @@ def test_fewer_than_two_classes_are_refused(call: Call, own: Path, tmp_path: Pat
     assert not (tmp_path / ".m.training").exists()
 
 
+def test_one_folder_of_images_with_a_manifest_beside_it_is_told_of_the_manifest(
+    call: Call, pets: Path, model: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "my set"
+    shutil.copytree(pets / "cat", data / "images")
+    (data / "labels.csv").write_text("path,label\n")
+    told = call("train", data, *QUICK, "--out", tmp_path / "m").expect(1)
+    assert told.sentence.endswith(f"where a manifest says what they are: casebase train '{data}/labels.csv'")
+    assert "reading" not in told.err
+    indexed = call("index", data, "--model", model, "--base", tmp_path / "b").expect(0).out
+    assert "or a manifest; labels.csv lies there" in " ".join(indexed.split())
+
+
+def test_a_failed_training_leaves_no_empty_folder_behind(call: Call, own: Path, tmp_path: Path) -> None:
+    for path in own.rglob("*.png"):
+        path.write_bytes(b"")
+    call("train", own, *QUICK, "--out", tmp_path / "models" / "of mine" / "m").expect(1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["pets"]
+    (tmp_path / "models").mkdir()
+    call("train", own, *QUICK, "--out", tmp_path / "models" / "of mine" / "m").expect(1)
+    assert [p.name for p in tmp_path.rglob("models*")] == ["models"], "what was there before stays"
+
+
+def test_a_long_note_goes_on_below_its_own_beginning(call: Call, pets: Path, tmp_path: Path) -> None:
+    told = call("train", pets, *QUICK, "--epochs", "1", "--out", tmp_path / "m", "--mean", "0.5").expect(0).out
+    lines = told.splitlines()
+    (start,) = [place for place, line in enumerate(lines) if line.startswith("  note        normalised with")]
+    assert lines[start + 1].startswith(" " * 14)
+    assert lines[start + 1].strip()
+
+
 def test_unreadable_images_are_skipped_with_their_reasons(call: Call, own: Path, tmp_path: Path) -> None:
     (own / "cat" / "0000.png").write_bytes(b"")
     (own / "cat" / "0001.png").write_bytes((own / "cat" / "0002.png").read_bytes()[:300])
@@ -291,7 +322,10 @@ def test_images_in_two_parts_are_named_and_refused_unless_allowed(call: Call, pe
     assert "train/cat/0000.png (train) and val/cat/again.bmp (val) are exact copies" in said
     assert "--allow-leak" in said
     told = call("train", data, *QUICK, "--out", tmp_path / "m", "--allow-leak", "--json").expect(0).json
-    assert any(w.startswith("leak allowed") for w in told["warnings"])
+    (said,) = [w for w in told["warnings"] if w.startswith("leak allowed")]
+    assert said.startswith(
+        "leak allowed: an image or a group stands in more than one part, so the accuracies flatter: train/cat/0000.png"
+    )
     assert len(remembered(tmp_path / "m")["leaks"]) == 1
 
 
@@ -439,6 +473,13 @@ def test_an_unwritable_place_is_said_before_anything_is_read(pets: Path, tmp_pat
     (tmp_path / "closed").mkdir(mode=0o500)
     told = run("train", pets, *QUICK, "--out", tmp_path / "closed" / "m", obedient=True).expect(1)
     assert "cannot be written" in told.sentence
+    assert "images" not in told.err
+
+
+@pytest.mark.parametrize("out", ["/proc/m", "/proc/above/m"])
+def test_a_place_where_even_root_cannot_write_is_one_sentence(out: str, call: Call, pets: Path) -> None:
+    told = call("train", pets, *QUICK, "--out", out).expect(1)
+    assert told.sentence.startswith(f"the model folder {out} cannot be written")
     assert "images" not in told.err
 
 
