@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,5 +120,5 @@ def show(summary: IndexSummary, screen: Screen, base: Path) -> None:
         out.print(Text(f"  …           {len(summary.skipped) - SHOWN} more; `casebase stats --json` lists them"))
     for warning in summary.warnings:
         out.print(Text(f"  note        {printable(warning)}"))
-    where = "" if str(base) == ".casebase" else f" --base {printable(str(base))}"
-    out.print(Text(f"next: casebase query IMAGE --k 5{where}"))
+    where = "" if str(base) == ".casebase" else f" --base {shlex.quote(printable(str(base)))}"
+    out.print(Text(f"next: casebase query IMAGE --k 5{where}"), soft_wrap=True)

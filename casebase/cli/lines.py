@@ -51,5 +51,9 @@ class Lines:
     def _print(self, text: Text, indent: int = 0) -> None:
         self.console.print(Padding(text, (0, 0, 0, indent), expand=False), width=self.width, overflow="fold")
 
+    def _command(self, command: str) -> None:
+        """A command to copy, on one line however long: broken in two, it is two commands where it is pasted."""
+        self.console.print(self._text(f"  {command}"), soft_wrap=True)
+
     def _gap(self) -> None:
         self.console.print()

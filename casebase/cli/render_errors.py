@@ -88,7 +88,7 @@ class _Screen(Lines):
             self._gap()
             self._print(self._text("Next:", "dim"))
         for command in offered:
-            self._print(self._text(command), indent=2)
+            self._command(command)
 
     def _group(self, group: Group, shown: Sequence[Entry], *, headed: bool) -> None:
         labelled = sum(self.dossier.confusion.get(group.label, {}).values())

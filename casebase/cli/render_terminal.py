@@ -190,7 +190,7 @@ class _Screen(Lines):
         self._gap()
         self._print(self._text("Next:", "dim"))
         for command in self.report.next_commands:
-            self._print(self._text(command), indent=2)
+            self._command(command)
 
     def _row(self, card: Card, width: int) -> Sequence[Text]:
         against = card.contradicts is not None

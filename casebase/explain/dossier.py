@@ -107,7 +107,7 @@ def gather(
         contrasts=contrasts,
         confusion={label: dict(sorted(row.items())) for label, row in sorted(found.confusion.items())},
         accuracy=grouped_share(np.array(found.good), found.groups, choice.seed),
-        statements=[*_findings(shown, len(found.wrong), found.total), *part.statements()],
+        statements=_worst_first([*part.statements(), *_findings(drafts, len(shown), found.total)]),
         facts=facts,
         settings=_settings(choice, part),
     )
@@ -197,12 +197,17 @@ def _trust(entry: Entry) -> float:
     return 0.5 if trust is None else trust / (1.0 + trust)
 
 
-def _findings(entries: Sequence[Entry], wrong: int, total: int) -> list[Statement]:
-    """What the dossier shows as a whole, worst news first."""
+def _worst_first(said: Sequence[Statement]) -> list[Statement]:
+    """Alarms, then cautions; what is no warning keeps its order."""
+    return sorted(said, key=lambda one: min(verdict.WEIGHT[one.level], verdict.WEIGHT[Level.PLAIN]))
+
+
+def _findings(entries: Sequence[Entry], shown: int, total: int) -> list[Statement]:
+    """What all mistakes ``entries`` have in common. Under a limit, too: the first ones were picked for being silent."""
+    n = wrong = len(entries)
     if not wrong:
         return [Statement(f"No answer of these {sentences.counted(total, 'image')} is wrong.", Level.CALM)]
     told: list[Statement] = []
-    n = len(entries)
     of = f"of {sentences.counted(n, 'mistake')}"
     suspected = sum(entry.suspected for entry in entries)
     silent = sum(entry.silent for entry in entries)
@@ -221,11 +226,11 @@ def _findings(entries: Sequence[Entry], wrong: int, total: int) -> list[Statemen
     if copied:
         have = "has" if copied == 1 else "have"
         told.append(Statement(f"{copied} {of} {have} a copy, or nearly one, in the base.", Level.CAUTION))
-    told.sort(key=lambda statement: verdict.WEIGHT[statement.level])
-    if n < wrong:
-        told.append(Statement(f"The {n} most important of {wrong:,} mistakes are shown."))
     if not told:
         told.append(Statement(f"Each of these {sentences.counted(n, 'mistake')} came with a warning.", Level.CALM))
+    if shown < wrong:
+        most = "most important one" if shown == 1 else f"{shown:,} most important"
+        told.append(Statement(f"The {most} of {wrong:,} mistakes {'is' if shown == 1 else 'are'} shown."))
     if wrong < FEWEST_ERRORS:
         share = percent(wrong / total)
         told.append(
