@@ -121,6 +121,12 @@ def train(
             raise Diverged(
                 f"{error} in epoch 1, before any epoch was finished, so nothing was saved; {_advice(recipe)}"
             ) from None
+        if tuned.diverged is not None and known is not None:  # --fresh over a model that is whole
+            resume.forget_state()
+            raise Diverged(
+                f"{tuned.diverged} in epoch {len(tuned.epochs) + 1}; the earlier model in {printable(str(out))} was "
+                f"kept; {_advice(recipe)}"
+            )
         facts = metadata(tuned, key, parts, told, _normalisation(start, chain), len(refused))
         _save(tuned, out, facts, parts, source)
         resume.forget_state()

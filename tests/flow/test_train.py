@@ -350,6 +350,11 @@ def test_a_loss_that_is_no_number_later_keeps_the_last_good_weights(
     monkeypatch.undo()
     call(*whole, tmp_path / "m", "--epochs", "1").expect(0)  # what went wrong may be replaced
     assert remembered(tmp_path / "m")["diverged"] is None
+    monkeypatch.setattr(Recipe, "rate", lambda self, step, steps: 1e-3 if step < 4 else 1e30)
+    said = call(*whole, tmp_path / "m", "--epochs", "4", "--fresh").expect(1).sentence
+    assert "in epoch 2; the earlier model in" in said  # what is whole is not
+    assert weights(tmp_path / "m") == weights(tmp_path / "one")
+    assert not (tmp_path / ".m.training").exists()
 
 
 def test_a_kill_after_the_last_step_leaves_no_state_for_ever(
