@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from casebase.correctness import FEWEST_ERRORS
 from casebase.evaluate.images import Images, Sides
+from casebase.evaluate.intervals import moved
 from casebase.evaluate.neighbours import (
     Lists,
     labelled_as_predicted,
@@ -227,7 +228,7 @@ def _measured(name: str, found: Values, n: int, refused: str | None, *, none_wro
     if not np.isfinite(found[0]):
         return Measured(None, n=n, reason="not defined on these images")
     low, high = interval(found[1:])
-    return Measured(float(found[0]), low, high, n)
+    return moved(float(found[0]), low, high, n)
 
 
 def _refused(errors: int, n: int) -> str | None:

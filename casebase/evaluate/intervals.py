@@ -16,6 +16,8 @@ from casebase.evaluations import Measured
 from casebase.shares import DRAWS, interval
 
 Rows = NDArray[np.intp]
+STILL = 1e-12
+"""A narrower interval is rounding."""
 
 
 def resamples(n: int, groups: Sequence[Hashable | None] | None, seed: int, draws: int = DRAWS) -> Iterator[Rows]:
@@ -54,6 +56,16 @@ def bootstrap(
     low, high = interval(drawn)
     if not np.isfinite(value):
         return Measured(None, n=n, reason="not defined on these images")
+    return moved(value, low, high, n)
+
+
+def moved(value: float, low: float | None, high: float | None, n: int) -> Measured:
+    """A figure with its interval; without one where no resample moved it: that is no certainty, but a blind method.
+
+    What was not seen once (an error, an answer out of order) is in no resample either.
+    """
+    if low is not None and high is not None and high - low <= STILL:
+        return Measured(value, n=n, reason="the same in every resample")
     return Measured(value, low, high, n)
 
 
@@ -77,8 +89,6 @@ def bootstrap_all(
         low, high = interval(column)
         if not np.isfinite(value):
             found.append(Measured(None, n=n, reason="not defined on these images"))
-        elif low == high:
-            found.append(Measured(value, n=n, reason="the same in every resample"))
         else:
-            found.append(Measured(value, low, high, n))
+            found.append(moved(value, low, high, n))
     return found

@@ -97,8 +97,11 @@ def _size(found: Found) -> Iterator[Statement]:
             f"{percent(accuracy.low)} to {percent(accuracy.high)}.",
             Level.CAUTION,
         )
-    if outcomes.wrong < FEWEST_ERRORS:
-        count = {0: "No answer is", 1: "Only 1 answer is"}.get(outcomes.wrong, f"Only {outcomes.wrong} answers are")
+    if outcomes.wrong == 0:
+        text = "No answer is wrong, so nothing is told of mistakes, and no AUROC is given."
+        yield Statement(text, Level.CAUTION)
+    elif outcomes.wrong < FEWEST_ERRORS:
+        count = {1: "Only 1 answer is"}.get(outcomes.wrong, f"Only {outcomes.wrong} answers are")
         yield Statement(
             f"{count} wrong: too few to say what the mistakes have in common, and with fewer than "
             f"{FEWEST_ERRORS} errors no AUROC is given and no score is called better.",
@@ -129,8 +132,8 @@ def _calibration(found: Found) -> Iterator[Statement]:
     by_width = ways[0]
     if any(way.misleads for way in ways):
         yield _not_calibrated(found, ways, gap)
-    elif (gap_low := found.gap.low or 0.0) > 0 or (found.gap.high or 0.0) < 0:
-        more = "sure" if gap_low > 0 else "unsure"
+    elif _leans(found):
+        more = "sure" if gap > 0 else "unsure"
         yield Statement(
             f"On average it is too {more} of itself: confidence minus accuracy is {told(found.gap, 'points')} points. "
             f"Bin by bin its calibration error, {percent(width)}, is no larger than chance makes it "
@@ -151,6 +154,17 @@ def _calibration(found: Found) -> Iterator[Statement]:
             "error cannot be ruled out.",
             Level.PLAIN,
         )
+
+
+def _leans(found: Found) -> bool:
+    """Whether confidence minus accuracy is above 0 or below it, by so much that the printed interval shows it.
+
+    Where every answer is right no resample holds a wrong one: confidence must lie below Wilson's end of the accuracy.
+    """
+    low, high = (round(100 * (edge or 0.0), 1) for edge in (found.gap.low, found.gap.high))
+    if not found.outcomes.wrong:
+        return (found.mean_confidence.value or 0.0) < (found.accuracy.low or 0.0)
+    return low > 0 or high < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +225,7 @@ def _figures(found: Found) -> Iterator[Statement]:
         text = f"{named} without an image here" + (f" ({len(elsewhere)} of them)." if len(elsewhere) > 1 else ".")
         yield Statement(text, Level.PLAIN)
     judged = [one for one in found.classes if one.labelled >= FEW_OF_A_CLASS and _certain(one.recall)]
-    if len(judged) > 1:
+    if len({one.recall.value for one in judged}) > 1:
         worst = min(judged, key=lambda one: one.recall.value or 0.0)
         yield Statement(
             f"Weakest on {printable(worst.name)}: {worst.right} of {worst.labelled} found, "

@@ -136,6 +136,20 @@ def test_without_an_error_nothing_gets_through_and_no_figure_says_so_with_certai
         assert _detected(100, 0)["trust"].figures[name].reason == "no error"
 
 
+def test_a_figure_that_no_resample_moves_has_no_interval() -> None:
+    wrong = np.arange(100) < 40
+    scores = [
+        Score("trust", "trust", "twins", np.where(wrong, 0.0, 1.0)),
+        Score("softmax", "softmax", "network", np.ones(100)),
+    ]
+    trust, blind = detect(scores, wrong, Draws.of([None] * 100, 0))
+    for found, auroc in ((trust, 1.0), (blind, 0.5)):
+        figure = found.figures["auroc"]
+        assert (figure.value, figure.low, figure.high) == (auroc, None, None)
+        assert figure.reason == "the same in every resample"
+    assert trust.figures["augrc"].low is not None
+
+
 def test_too_few_right_answers_are_refused_as_well() -> None:
     assert _detected(100, 80)["trust"].figures["auroc"].reason == "20 right, under 30"
 

@@ -243,6 +243,17 @@ def test_with_few_images_a_large_error_of_calibration_cannot_be_ruled_out() -> N
     assert row(many, "calibration", metric="ece_mass")["figure"] == "ECE, 15 bins of as many answers each"
 
 
+def test_a_network_without_a_mistake_is_not_blamed_for_a_hair_of_confidence() -> None:
+    names = ("cat", "dog")
+    sure = measure(base([Answer(name, name, 0.99999) for name in names for _ in range(50)], names))
+    texts = " ".join(one.text for one in sure.statements)
+    assert "too unsure" not in texts
+    assert "Weakest" not in texts
+    assert "in common" not in texts
+    shy = measure(base([Answer(name, name, 0.6 + n / 1000) for name in names for n in range(50)], names))
+    assert "too low" in said(shy, Level.CAUTION) or "too unsure" in said(shy, Level.CAUTION)
+
+
 def test_copies_of_training_images_are_an_alarm_and_left_out_for_comparison() -> None:
     learnt = [Answer("cat", "cat", split="train", pixels="seen"), Answer("dog", "dog", split="train")]
     held = [Answer("cat", "cat", pixels="seen"), *matrix([[6, 4], [2, 8]], TWO)]

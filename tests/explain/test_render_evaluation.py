@@ -16,11 +16,31 @@ import pytest
 from casebase.errors import StorageFailed, UsageError
 from casebase.evaluate import drawing
 from casebase.evaluations import Column, Evaluation, Measured, Table, told
+from casebase.explain.pages import own
 from casebase.explain.render_evaluation import EvaluationPages
 from casebase.explanations import Level, Statement
 from tests.explain.test_render_html import Page
 
 EVIL = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\x1b[31m\u202e"
+
+
+@pytest.mark.parametrize(
+    ("sheet", "rule"),
+    [
+        ("evaluation.css", ".wide thead th {"),
+        ("index.css", ".matrix thead th span {"),
+        ("index.css", ".matrix tbody th {"),
+    ],
+)
+def test_a_column_is_never_narrower_than_a_word_of_its_head(sheet: str, rule: str) -> None:
+    """``anywhere`` lets a browser shrink a column to one letter: gener/ated. ``break-word`` leaves words whole."""
+    found = own(sheet).split(rule)[1].split("}")[0]
+    assert "overflow-wrap: break-word" in found
+    assert "anywhere" not in found
+
+
+def test_a_negative_share_has_a_minus_sign_not_a_hyphen() -> None:
+    assert told(Measured(0.031, -0.257, 0.25, 9), "share") == "3.1 % (−25.7 to 25.0)"
 
 
 def made(name: str = "cat", **over: object) -> Evaluation:
