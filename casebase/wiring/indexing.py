@@ -28,7 +28,7 @@ from casebase.wiring.choices import (
     in_precision,
 )
 from casebase.wiring.machine import one_thread_each, workers
-from casebase.wiring.trained_folder import held_out_by_model
+from casebase.wiring.trained_folder import held_out_by_model, leaks_of_model
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -66,7 +66,7 @@ def prepare(
     listed = source.chosen(run.split, run.limit)
     labels = sorted({image.label for image in listed})
     network, notes, kind = explained_network(store, settings, choice, labels)
-    notes = [*notes, *held_out_by_model(choice.model, source, run.split)]
+    notes = [*notes, *leaks_of_model(choice.model), *held_out_by_model(choice.model, source, run.split)]
     if kind == NETWORK:
         source, told = in_its_names(source, labels, network.classes or ())
         notes += told

@@ -92,6 +92,19 @@ def same_training(known: Description, key: Mapping[str, Any], out: Path) -> None
         )
 
 
+def leaks_of_model(model: str | None) -> list[str]:
+    """A note, where the named model was trained although its parts share images."""
+    from casebase.networks import model_folder
+
+    if model is None or not Path(model, model_folder.DESCRIPTION).is_file():
+        return []
+    leaks = model_folder.describe(Path(model)).metadata.get("leaks") or []
+    if not leaks:
+        return []
+    told = f"the model was trained with --allow-leak, so figures on its held-out images flatter: {leaks[0]}"
+    return [printable(told) + (f"; and {len(leaks) - 1} more" if len(leaks) > 1 else "")]
+
+
 def held_out_by_model(model: str | None, source: Source, split: str | None) -> list[str]:
     """A note, where a source without splits holds images that the named model was measured on.
 

@@ -327,6 +327,9 @@ def test_images_in_two_parts_are_named_and_refused_unless_allowed(call: Call, pe
         "leak allowed: an image or a group stands in more than one part, so the accuracies flatter: train/cat/0000.png"
     )
     assert len(remembered(tmp_path / "m")["leaks"]) == 1
+    index = ("index", tmp_path / "m" / "split.csv", "--model", tmp_path / "m", "--base", tmp_path / "b", "--json")
+    said = call(*index).expect(0).json["warnings"]
+    assert [w for w in said if w.startswith("the model was trained with --allow-leak") and "again.bmp" in w]
 
 
 def test_a_group_in_two_parts_is_refused_and_a_split_made_here_keeps_it_together(
