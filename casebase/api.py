@@ -261,6 +261,7 @@ class Base:
         measured = wiring.evaluate(self._store, self.settings, kind, split=split, options=options, progress=told)
         return replace(
             measured,
+            statements=[*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *measured.statements],
             settings={**self._facts(command), **measured.settings},
             synthetic=self._store.setting("synthetic"),
             writer=wiring.evaluation_writer(),
@@ -288,7 +289,8 @@ class Base:
         networks, _ = self._loaded(chosen.space)
         found = gather(self._store, networks, chosen, partial(wiring.file_hashes, self._store), self._facts(command))
         writer = wiring.dossier_pages(self._explainer(chosen.space), wanted, self.settings, progress)
-        return replace(found, synthetic=self._store.setting("synthetic"), writer=writer)
+        said = [*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *found.statements]
+        return replace(found, statements=said, synthetic=self._store.setting("synthetic"), writer=writer)
 
     def _picture(self, image: Image) -> tuple[str, reading.Picture]:
         name = reading.STANDARD_INPUT if isinstance(image, bytes) else str(image)

@@ -61,12 +61,16 @@ class Comparison:
 
     ``augrc`` is the area under the generalised risk-coverage curve, ``brier`` the mean squared error of the
     cross-fitted P(correct). Both are None under :data:`FEWEST_ERRORS` errors: then nothing can be told.
+
+    ``own`` of the ``n`` are the query itself, or of its group: two scores are judged here, not the query, so it need
+    not be left out as it is from every reference of its own; but then the two counts differ, and that is said.
     """
 
     n: int
     n_errors: int
     augrc: Difference | None = None
     brier: Difference | None = None
+    own: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON of ``comparison``."""

@@ -161,7 +161,7 @@ def _figure(value: float, kind: str) -> str:
     if not math.isfinite(value):
         return "–"
     if kind == "share":
-        return percent(value)
+        return percent(value).replace("-", "−")
     if kind == "points":
         return f"{100 * value:+.1f}".replace("-", "−")
     if kind == "number" or (kind == "text" and isinstance(value, float)):

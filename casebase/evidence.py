@@ -24,7 +24,6 @@ from casebase.reuse import EPSILON
 
 MOST_IMAGES = 10_000
 """More held-out images are sampled: at this many even a 99 % share has an interval of 0.4 points."""
-NEAREST = 5
 PROBABLE = 10
 """Classes per image whose nearest cases are kept for re-ranking (PCNN's K, Nguyen et al., TMLR 2024)."""
 BEST = 3
@@ -82,10 +81,10 @@ class EvidenceTable:
     """One row per held-out image.
 
     ``softmax (n,)`` is the network's confidence, ``twin`` and ``unlike`` ``(n,)`` the distances (1 - cosine) of the
-    nearest case of the predicted class and of any other, NaN where there is none; ``same (n,)`` counts how many of the
-    five nearest cases are predicted alike; ``right (n,)`` says whether predicted is the label. For re-ranking:
-    ``label (n,)`` and ``probable (n, K)`` are places in the class list (-1 for none), in falling probability,
-    ``probabilities (n, K)`` theirs, and ``closeness (n, K)`` the mean of the three best cosines to cases predicted so.
+    nearest case of the predicted class and of any other, NaN where there is none; ``right (n,)`` says whether
+    predicted is the label. For re-ranking: ``label (n,)`` and ``probable (n, K)`` are places in the class list (-1 for
+    none), in falling probability, ``probabilities (n, K)`` theirs, and ``closeness (n, K)`` the mean of the three best
+    cosines to cases predicted so.
     """
 
     ids: Sequence[str]
@@ -95,7 +94,6 @@ class EvidenceTable:
     softmax: Floats
     twin: Floats
     unlike: Floats
-    same: NDArray[np.int64]
     right: NDArray[np.bool_]
     label: NDArray[np.int64]
     probable: NDArray[np.int64]
@@ -170,7 +168,7 @@ class EvidenceTable:
 
 TEXTS = ("ids", "pixels", "groups", "splits")
 ARRAYS = (
-    "softmax", "twin", "unlike", "same", "right", "label", "probable", "probabilities", "closeness",
+    "softmax", "twin", "unlike", "right", "label", "probable", "probabilities", "closeness",
 )  # fmt: skip
 
 
@@ -206,13 +204,12 @@ def measure(
         _nearest(cases, vectors[i : i + _BLOCK], codes[i : i + _BLOCK], own[i : i + _BLOCK], code)
         for i in range(0, len(images), _BLOCK)
     ]
-    twin, unlike, same, close = (np.concatenate([part[j] for part in near]) for j in range(4))
+    twin, unlike, close = (np.concatenate([part[j] for part in near]) for j in range(3))
     probable = np.argsort(-softmax, axis=1, kind="stable")[:, :PROBABLE]
     values: dict[str, Any] = {
         "softmax": softmax[np.arange(len(own)), own],
         "twin": twin,
         "unlike": unlike,
-        "same": same,
         "right": np.array([case.predicted == case.label for case in images], bool),
         "label": np.array([code.get(case.label, -1) for case in images], np.int64),
         "probable": probable.astype(np.int64),
@@ -228,8 +225,8 @@ def measure(
 
 def _nearest(
     cases: Remembered, block: Matrix, codes: NDArray[np.int64], own: NDArray[np.int64], code: Mapping[str, int]
-) -> tuple[Floats, Floats, NDArray[np.int64], Floats]:
-    """Of a block ``(b, D)``: twin and unlike distance ``(b,)``, agreement ``(b,)``, closeness per class ``(b, C)``."""
+) -> tuple[Floats, Floats, Floats]:
+    """Of a block ``(b, D)``: twin and unlike distance ``(b,)``, closeness per class ``(b, C)``."""
     scores = block @ cases.rows.T  # (b, N) float32
     for row, image in enumerate(codes):
         scores[row, cases.relatives.positions(image)] = _GONE
@@ -251,7 +248,7 @@ def _nearest(
     best[lines, own] = _GONE
     other = best.argmax(axis=1)
     unlike = _distances(cases.rows, block, place[lines, other], best[lines, other])
-    return twin, unlike, _agreement(cases, scores, own, code), close
+    return twin, unlike, close
 
 
 def _best_mean(scores: Matrix) -> Floats:
@@ -273,17 +270,3 @@ def _distances(rows: Matrix, block: Matrix, at: NDArray[np.intp], score: NDArray
         lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
         found[there] = np.maximum(1.0 - np.einsum("nd,nd->n", left, right) / lengths, 0.0).round(9)
     return found
-
-
-def _agreement(cases: Remembered, scores: Matrix, own: NDArray[np.int64], code: Mapping[str, int]) -> NDArray[np.int64]:
-    """How many of the nearest five cases of each row are predicted like it."""
-    called = np.full(scores.shape[1], -1, np.int64)
-    for name, part in cases.slices.items():
-        called[part] = code.get(name, -1)
-    kept = min(NEAREST, scores.shape[1])
-    if not kept:
-        return np.zeros(len(scores), np.int64)
-    top = np.argpartition(scores, scores.shape[1] - kept, axis=1)[:, -kept:]
-    there = np.take_along_axis(scores, top, axis=1) > _GONE
-    agreed: NDArray[np.int64] = ((called[top] == own[:, None]) & there).sum(axis=1)
-    return agreed

@@ -69,7 +69,12 @@ def calibrated(
         if table is None:
             return replace(read, trust_correct=uncalibrated("this space has no held-out images"))
         score = table.calibrators_for(themselves.pixel_hash, themselves.groups)[1]
-    return replace(read, trust_correct=score.at(trust.trust_score), comparison=table.compared)
+    compared = table.compared
+    keep = table.strangers(themselves.pixel_hash, themselves.groups)
+    if compared is not None and keep is not None:
+        usable = np.isfinite(table.trust) & np.isfinite(table.softmax)
+        compared = replace(compared, own=int((usable & ~keep).sum()))
+    return replace(read, trust_correct=score.at(trust.trust_score), comparison=compared)
 
 
 def panel(

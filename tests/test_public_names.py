@@ -20,7 +20,8 @@ PUBLIC = {
     },
     "casebase.evaluate": {"TwinOptions"},
     "casebase.explain": {
-        "Choice", "ExplainedNetwork", "Explainer", "Wanted", "compose", "dumps", "explain", "gather", "times",
+        "Choice", "ExplainedNetwork", "Explainer", "Wanted", "compose", "dumps", "entry_commands", "explain", "gather",
+        "times",
     },
     "casebase.indexer": {
         "IndexSummary", "Progress", "Source", "dry_run", "epoch_in_words", "index", "lines", "open_source",

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from casebase.cli.lines import Lines
 from casebase.cli.render_terminal import shortened
-from casebase.commands import about, named
+from casebase.commands import named
 from casebase.dossiers import Dossier, Entry, Group
-from casebase.explain import times
+from casebase.explain import entry_commands, times
 from casebase.explanations import Level
 from casebase.reading import percent, printable
 from casebase.settings import DEFAULT_BASE
@@ -83,11 +83,8 @@ class _Screen(Lines):
         self._gap()
         self._print(self._text(f"index: {os.path.relpath(self.saved / 'index.html')}", "bold"))
         first = next(iter(self.dossier.entries), None)
-        if first is None:
-            return
-        label, base = first.case.label, self.dossier.facts.get("base", DEFAULT_BASE)
-        rival = label if first.retrieval.of_rival(label) else None
-        self._commands(about(first.case, base, rival=rival))
+        base = self.dossier.facts.get("base", DEFAULT_BASE)
+        self._commands([] if first is None else entry_commands(first, base))
 
     def _group(self, group: Group, shown: Sequence[Entry], *, headed: bool) -> None:
         labelled = sum(self.dossier.confusion.get(group.label, {}).values())

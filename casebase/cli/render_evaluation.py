@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, JustifyMethod
 from rich.padding import Padding
 from rich.table import Table as Grid
@@ -92,12 +93,16 @@ class _Screen:
             return
         columns, widths, stacked = fitting
         grid = Grid(box=None, padding=(0, GAP, 0, 0), header_style="dim", pad_edge=False)
-        for column, width in zip(columns, widths, strict=True):
+        heads = [_head(column.title, width) for column, width in zip(columns, widths, strict=True)]
+        for column, head, width in zip(columns, heads, widths, strict=True):
             justify: JustifyMethod = "left" if column.kind == "text" else "right"
-            grid.add_column(self.text(column.title), justify=justify, overflow="fold", width=width)
+            grid.add_column(self.text(head), justify=justify, overflow="fold", width=width)
         for row in rows:
             grid.add_row(*(self.text(_cell(row.get(c.key), c.kind, stacked=stacked)) for c in columns))
         self.console.print(grid, width=self.width)
+        cut = [f"{h.replace(chr(10), '')} = {c.title}" for c, h in zip(columns, heads, strict=True) if "…" in h]
+        if cut:
+            self.line(f"Shortened: {', '.join(cut)}", "dim")
         if len(table.rows) > most:
             more = len(table.rows) - most
             self.line(f"{more} more {'row is' if more == 1 else 'rows are'} in tables/{table.key}.csv", "dim")
@@ -118,7 +123,7 @@ class _Screen:
                 widths[widest] -= 1
                 spare[widest] -= 1
             if sum(widths) <= room:
-                return chosen, widths, stacked
+                return chosen, _roomier(chosen, widths, room), stacked
         return None
 
 
@@ -135,6 +140,32 @@ def _wide(column: Column, rows: Sequence[Mapping[str, Cell]], *, stacked: bool) 
     head = longest if column.kind == "text" else min(longest, HEAD)
     two_lines = (cell_len(column.title) + 1) // 2 + 1
     return max(widest, head, min(two_lines, cell_len(column.title), HEAD))
+
+
+def _roomier(columns: Sequence[Column], widths: list[int], room: int) -> list[int]:
+    """The widths with what is left of ``room`` given to heads of which a word does not fit, evenly."""
+    wanted = [max(map(cell_len, column.title.split()), default=1) for column in columns]
+    while sum(widths) < room and any(width < want for width, want in zip(widths, wanted, strict=True)):
+        short = (place for place, want in enumerate(wanted) if widths[place] < want)
+        widths[min(short, key=lambda place: widths[place])] += 1
+    return widths
+
+
+def _head(title: str, width: int) -> str:
+    """A column's head in lines of at most ``width``: broken at blanks and hyphens; a longer piece ends in an ellipsis.
+
+    Words are never broken elsewhere: half a name reads like another name.
+    """
+    lines: list[str] = []
+    for word in title.split():
+        pieces = re.findall(r"[^-_/]+[-_/]*|[-_/]+", word) if cell_len(word) > width else [word]
+        for number, piece in enumerate(pieces):
+            glue = "" if number else " "
+            if lines and cell_len(lines[-1] + glue + piece) <= width:
+                lines[-1] += glue + piece
+            else:
+                lines.append(piece if cell_len(piece) <= width else f"{set_cell_size(piece, width - 1).rstrip()}…")
+    return "\n".join(lines)
 
 
 def _attempts(columns: list[Column]) -> Iterator[tuple[list[Column], bool]]:

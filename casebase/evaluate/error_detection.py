@@ -171,7 +171,8 @@ def of_network(queries: Images, logits: NDArray[np.float64] | None) -> list[Scor
 class Detection:
     """How well one score finds wrong answers, and its differences to max-softmax on the same images.
 
-    AUROC and FPR@95 are refused under 30 errors. ``n`` images have the score, ``errors`` of them are wrong.
+    AUROC, FPR@95 and every difference to max-softmax are refused under 30 errors; AURC and AUGRC are given, with their
+    interval, from one error on. ``n`` images have the score, ``errors`` of them are wrong.
     """
 
     score: Score
@@ -198,9 +199,12 @@ def _detected(score: Score, baseline: Score, wrong: NDArray[np.bool_], draws: Dr
     own = _drawn(score.values[rows], wrong[rows], here)
     held = None if score is baseline else _drawn(baseline.values[rows], wrong[rows], here)
     refused = _refused(errors, n)
-    figures = {name: _measured(name, own[name], n, refused) for name in FIGURES}
+    figures = {name: _measured(name, own[name], n, refused, none_wrong=not errors) for name in FIGURES}
     against = {} if held is None else {
-        name: _measured(name, own[name] - held[name], n, refused) for name in ("auroc", "augrc")
+        name: Measured(None, n=n, reason=refused)
+        if refused is not None
+        else _measured(name, own[name] - held[name], n, None)
+        for name in ("auroc", "augrc")
     }  # fmt: skip
     curve = Ranking.of(score.values[rows], wrong[rows]).ties().risk()
     return Detection(score, n, errors, figures, against, curve)
@@ -215,9 +219,11 @@ def _drawn(score: Values, wrong: NDArray[np.bool_], draws: Draws) -> dict[str, V
     return {name: np.concatenate([getattr(ties, name)() for ties in parts]) for name in FIGURES}
 
 
-def _measured(name: str, found: Values, n: int, refused: str | None) -> Measured:
+def _measured(name: str, found: Values, n: int, refused: str | None, *, none_wrong: bool = False) -> Measured:
     if refused is not None and name in ("auroc", "fpr95"):
         return Measured(None, n=n, reason=refused)
+    if none_wrong:
+        return Measured(None, n=n, reason="no error")
     if not np.isfinite(found[0]):
         return Measured(None, n=n, reason="not defined on these images")
     low, high = interval(found[1:])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from casebase.correctness import FEWEST_ERRORS
 from casebase.evaluate.fidelity_tables import NO_ERROR, SPACE, known
 from casebase.evaluate.resampling import Draws
 from casebase.evaluate.stability import Stability
@@ -13,6 +14,11 @@ from casebase.evaluate.twin_study import TwinStudy
 from casebase.evaluations import Cell, Column, Table
 from casebase.spaces import NETWORK_SPACE
 
+TWO_CLASSES = (
+    "With two classes only the other one can be the truth of an error: the second class and the predicted class of an "
+    "unlike case are the truth by construction, and an unlike case drawn blindly carries it as often as the network is "
+    "right on the cases it calls so."
+)
 SHOWN = 5
 """Hubs listed per space."""
 
@@ -85,10 +91,11 @@ def _risk(found: TwinStudy) -> Table:
     return Table(
         "risk",
         "What gets through when only the surest answers are kept?",
-        "Unlike AUROC these also count how often the network is right, and they may be read with few errors. Both are "
-        "low where the score is good.",
+        "Unlike AUROC these also count how often the network is right. Both are low where the score is good. Under "
+        f"{FEWEST_ERRORS} errors they are told with their intervals, but not which score is better.",
         [
             Column("score", "score"),
+            Column("errors", "errors", "count", "wrong answers among the images that have this score"),
             Column("augrc", "AUGRC", "share", "errors let through per image, on average over how many are kept"),
             Column("augrc_gain", "against softmax", "points",
                    "AUGRC minus that of max-softmax, in percentage points; below 0 is better"),
@@ -130,7 +137,9 @@ def _namings(found: TwinStudy) -> Table:
     for naming in found.namings:
         values = naming.right[wrong]
         whole = bool(np.isin(values, (0.0, 1.0)).all())
-        rows.append({"who": naming.title, "truth": draws.mean(values > 0.5 if whole else values, NO_ERROR)})
+        sure = two_classes(found) and naming.key in ("runner_up", "nun_predicted")
+        who = f"{naming.title} (by construction)" if sure else naming.title
+        rows.append({"who": who, "truth": draws.mean(values > 0.5 if whole else values, NO_ERROR)})
     return Table(
         "naming",
         "Who names the true class of an error?",
@@ -138,7 +147,15 @@ def _namings(found: TwinStudy) -> Table:
         "than the network's own second class does.",
         [Column("who", "who"), Column("truth", "names the truth", "share", "share of the errors whose label it is")],
         rows,
+        [TWO_CLASSES] if two_classes(found) else [],
     )
+
+
+def two_classes(found: TwinStudy) -> bool:
+    """Whether every error has one class left to be, so that naming it is no achievement."""
+    classes = len(found.queries.probabilities[0])
+    labels = np.union1d(found.queries.labels, found.sides.cases.labels)
+    return classes == 2 and len(labels) <= 2
 
 
 def _stability(found: TwinStudy, held: Stability) -> Table:

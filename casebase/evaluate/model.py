@@ -24,11 +24,12 @@ def measure(case_base: CaseBase, *, split: str | None = None, seed: int = 0) -> 
     part = parts.choose(base.parts(), split)
     outcomes = read(base, part)
     found = find(base, outcomes, seed)
+    beside = neighbour_tables.tables(base, part, seed=seed)
     return Evaluation(
         kind="model",
         title=f"The network on {outcomes.n} {'training images' if part.training else f'images of {part.name}'}",
-        statements=model_findings.statements(found),
-        tables=[*model_tables.tables(found), *neighbour_tables.tables(base, part, seed=seed)],
+        statements=[*model_findings.statements(found), *neighbour_tables.findings(beside)],
+        tables=[*model_tables.tables(found), *beside],
         plots=model_plots.plots(found),
         settings={
             "split": part.split, "status": str(part.status), "images": outcomes.n, "errors": outcomes.wrong,

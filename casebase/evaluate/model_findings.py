@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from casebase.correctness import FEWEST_ERRORS
 from casebase.evaluate.model_scores import ClassScores, Found
@@ -15,7 +16,8 @@ FEW_IMAGES = 200
 FEW_OF_A_CLASS = 10
 UNEVEN = 3.0
 """Largest class over smallest, from which accuracy leans to the large ones."""
-LIKELY = 0.05
+LARGE = 0.10
+"""A calibration error from which nobody would trust the confidence; where chance alone reaches it, nothing is told."""
 NAMED = 5
 
 _ORDER = (Level.ALARM, Level.CAUTION, Level.PLAIN, Level.CALM)
@@ -98,8 +100,8 @@ def _size(found: Found) -> Iterator[Statement]:
     if outcomes.wrong < FEWEST_ERRORS:
         count = {0: "No answer is", 1: "Only 1 answer is"}.get(outcomes.wrong, f"Only {outcomes.wrong} answers are")
         yield Statement(
-            f"{count} wrong: too few to say what the mistakes have in common, and no AUROC is given from fewer than "
-            f"{FEWEST_ERRORS} errors.",
+            f"{count} wrong: too few to say what the mistakes have in common, and with fewer than "
+            f"{FEWEST_ERRORS} errors no AUROC is given and no score is called better.",
             Level.CAUTION,
         )
     small = [one for one in found.classes if 0 < one.labelled < FEW_OF_A_CLASS]
@@ -117,33 +119,73 @@ def _calibration(found: Found) -> Iterator[Statement]:
             f"{told(found.log_loss, 'number')} against {found.usual_log_loss:.4g}.",
             Level.CAUTION,
         )
-    error, chance, gap = found.width_error.value, found.calibrated_chance, found.gap.value
-    if error is None or gap is None:
+    width, mass, gap = found.width_error.value, found.mass_error.value, found.gap.value
+    if width is None or mass is None or gap is None:
         return
-    expected = found.width_if_calibrated
-    if chance < LIKELY:
-        direction = "too high" if gap > 0 else "too low"
-        yield Statement(
-            f"Not calibrated: its confidence is {percent(found.mean_confidence.value or 0.0)} on average, and "
-            f"{percent(found.accuracy.value or 0.0)} of the answers are right; by bins it is off by {percent(error)} "
-            f"(ECE), where a calibrated network would show {told(expected, 'share')}. On the whole it is {direction}.",
-            Level.CAUTION,
-        )
+    ways = (
+        _Binned("by bins of equal width", width, found.width_if_calibrated),
+        _Binned("by bins of as many answers each", mass, found.mass_if_calibrated),
+    )
+    by_width = ways[0]
+    if any(way.misleads for way in ways):
+        yield _not_calibrated(found, ways, gap)
     elif (gap_low := found.gap.low or 0.0) > 0 or (found.gap.high or 0.0) < 0:
         more = "sure" if gap_low > 0 else "unsure"
         yield Statement(
             f"On average it is too {more} of itself: confidence minus accuracy is {told(found.gap, 'points')} points. "
-            f"Bin by bin its calibration error, {percent(error)}, is no larger than chance makes it "
-            f"({told(expected, 'share')}).",
+            f"Bin by bin its calibration error, {percent(width)}, is no larger than chance makes it "
+            f"({by_width.by_chance}).",
+            Level.CAUTION,
+        )
+    elif (by_width.expected.high or 0.0) >= LARGE:
+        yield Statement(
+            f"Too few images to say whether its confidence misleads: the calibration error is {percent(width)}, and "
+            f"a calibrated network would show {by_width.by_chance} on as many. With {_images(found.outcomes.n)} even "
+            "a large error cannot be ruled out.",
             Level.CAUTION,
         )
     else:
         yield Statement(
-            f"No sign that its confidence misleads: the calibration error is {percent(error)}, and a calibrated "
-            f"network would show {told(expected, 'share')} on as many images. With {_images(found.outcomes.n)} a small "
+            f"No sign that its confidence misleads: the calibration error is {percent(width)}, and a calibrated "
+            f"network would show {by_width.by_chance} on as many images. With {_images(found.outcomes.n)} a small "
             "error cannot be ruled out.",
             Level.PLAIN,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Binned:
+    """One way to bin: the calibration error found, and what calibrated networks show, as in the table's own row."""
+
+    how: str
+    error: float
+    expected: Measured
+
+    @property
+    def misleads(self) -> bool:
+        """Whether the error lies above the range that the table shows beside it; that of rounding does not count."""
+        return self.expected.high is not None and self.error > self.expected.high + 1e-9
+
+    @property
+    def by_chance(self) -> str:
+        return told(self.expected, "share")
+
+
+def _not_calibrated(found: Found, ways: Sequence[_Binned], gap: float) -> Statement:
+    worse = next(way for way in ways if way.misleads)
+    text = (
+        f"Not calibrated: its confidence is {percent(found.mean_confidence.value or 0.0)} on average, and "
+        f"{percent(found.accuracy.value or 0.0)} of the answers are right; {worse.how} it is off by "
+        f"{percent(worse.error)} (ECE), where a calibrated network would show {worse.by_chance}. On the whole it is "
+        f"{'too high' if gap > 0 else 'too low'}."
+    )
+    for way in ways:
+        if not way.misleads:
+            text += (
+                f" One of two ways to bin does not show it: {way.how} it is {percent(way.error)}, which chance makes "
+                f"too ({way.by_chance})."
+            )
+    return Statement(text, Level.CAUTION)
 
 
 def _balance(found: Found) -> Iterator[Statement]:

@@ -181,7 +181,7 @@ def _calibration(found: Found) -> Table:
             "calibrated": found.width_if_calibrated,
         },
         {
-            "metric": "ece_mass", "figure": f"ECE, {len(found.mass.n)} bins of as many answers each",
+            "metric": "ece_mass", "figure": _of_mass(len(found.mass.n)),
             "value": found.mass_error, "calibrated": found.mass_if_calibrated,
         },
     ]  # fmt: skip
@@ -194,8 +194,16 @@ def _calibration(found: Found) -> Table:
             Column("figure", "figure"), Column("value", "network", "share"),
             Column("calibrated", "if it were calibrated", "share", "mean and range of 95 % of simulated networks"),
         ],
-        rows, [f"A calibrated network shows an error as large as this one (equal width) in {chance} of simulations."],
+        rows,
+        [
+            f"A calibrated network shows an error as large as this one (equal width) in {chance} of simulations.",
+            f"Bins of as many answers hold {scores.LEAST_OF_A_BIN} and more; with few answers there are fewer bins.",
+        ],
     )  # fmt: skip
+
+
+def _of_mass(bins: int) -> str:
+    return "ECE, one bin of all answers" if bins == 1 else f"ECE, {bins} bins of as many answers each"
 
 
 def _probabilities(found: Found) -> Table:

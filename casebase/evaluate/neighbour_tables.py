@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from casebase.evaluate import evidence, rerank
 from casebase.evaluate.model_scores import resamples_of
 from casebase.evaluations import Table
+from casebase.explanations import Statement
 from casebase.parts import Part
 from casebase.ports import CaseBase
 from casebase.spaces import NETWORK_SPACE
@@ -26,3 +29,8 @@ def tables(case_base: CaseBase, part: Part, *, seed: int = 0) -> list[Table]:
     if inside.any():
         found.insert(0, evidence.measure({NETWORK_SPACE: whole.rows(inside)}, seed=seed, draws=draws))
     return found
+
+
+def findings(tables: Sequence[Table]) -> list[Statement]:
+    """What must be said of these tables in words, after everything about the network itself."""
+    return [said for table in tables if table.key == evidence.KEY for said in evidence.findings(table)]

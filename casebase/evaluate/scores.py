@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 Truths = NDArray[np.bool_]
 
 BINS = 15
+LEAST_OF_A_BIN = 10
+"""Answers in a bin of equal mass, at least: a bin of one is all right or all wrong, and measures nothing."""
 FLOOR = float(np.finfo(np.float32).eps)
 """Probabilities below this count as this much in the log-loss, as scikit-learn does with float32."""
 AVERAGES = (
@@ -121,14 +123,16 @@ def equal_width(confidence: Floats, right: Truths, bins: int = BINS) -> Bins:
     return Bins(there / bins, (there + 1) / bins, n[there], total[there] / n[there], good[there])
 
 
-def equal_mass(confidence: Floats, right: Truths, bins: int = BINS) -> Bins:
-    """As many answers in each bin as in every other, give or take one; fewer bins where there are fewer answers.
+def equal_mass(confidence: Floats, right: Truths, bins: int = BINS, least: int = LEAST_OF_A_BIN) -> Bins:
+    """As many answers in each bin as in every other, give or take one, and at least ``least``; else fewer bins.
+
+    Under twice ``least`` answers there is one bin of all, whose error is that of the mean confidence.
 
     Nguyen & O'Connor, 2015, "Posterior calibration and exploratory analysis for natural language processing models",
     https://aclanthology.org/D15-1182, for why equal mass.
     """
     order = np.argsort(confidence, kind="stable")
-    edges = np.linspace(0, len(order), min(bins, len(order)) + 1).round().astype(np.intp)
+    edges = np.linspace(0, len(order), max(1, min(bins, len(order) // least)) + 1).round().astype(np.intp)
     starts, n = edges[:-1], np.diff(edges)
     ranked = confidence[order]
     total = np.add.reduceat(ranked, starts)

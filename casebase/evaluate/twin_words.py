@@ -55,8 +55,9 @@ def _few(found: TwinStudy) -> Iterator[Statement]:
         )  # fmt: skip
     elif errors < FEWEST_ERRORS:
         yield Statement(
-            f"There are only {errors} errors among {n} images: figures over errors are anecdotes, and no AUROC is "
-            f"given under {FEWEST_ERRORS}.", Level.CAUTION,
+            f"There are only {errors} errors among {n} images: figures over errors are anecdotes. Under "
+            f"{FEWEST_ERRORS} no AUROC is given and no score is called better; AURC and AUGRC stand with their "
+            "intervals.", Level.CAUTION,
         )  # fmt: skip
     elif errors < FEW_ERRORS:
         yield Statement(

@@ -6,7 +6,7 @@ what matters · ``service`` puts them together · ``report`` turns the result in
 writes them.
 """
 
-from casebase.explain.dossier import Choice, gather
+from casebase.explain.dossier import Choice, entry_commands, gather
 from casebase.explain.render_json import dumps
 from casebase.explain.report import compose
 from casebase.explain.sentences import times
@@ -19,6 +19,7 @@ __all__ = [
     "Wanted",
     "compose",
     "dumps",
+    "entry_commands",
     "explain",
     "gather",
     "times",

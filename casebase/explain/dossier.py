@@ -10,6 +10,7 @@ import numpy as np
 
 from casebase.answers import Retrieval
 from casebase.cases import Case
+from casebase.commands import about
 from casebase.correctness import FEWEST_ERRORS
 from casebase.dossiers import Dossier, Entry
 from casebase.errors import EmptyCaseBase, UsageError
@@ -245,3 +246,9 @@ def _settings(choice: Choice, part: Part) -> dict[str, Any]:
         "split": part.split, "part": part.name, "status": str(part.status), "images": part.n, "k": choice.k,
         "space": choice.space, "limit": choice.limit, "correct": choice.correct,
     }  # fmt: skip
+
+
+def entry_commands(entry: Entry, base: str) -> list[str]:
+    """What to type about one entry; a name that cannot be typed as it is printed is not offered."""
+    label = entry.case.label
+    return about(entry.case, base, rival=label if entry.retrieval.of_rival(label) else None)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from casebase import overlay
-from casebase.commands import about, named
+from casebase.commands import named
 from casebase.dossiers import DATA, INDEX, SCHEMA, TABLE, Dossier, Entry, table
 from casebase.errors import StorageFailed
 from casebase.explain import places
+from casebase.explain.dossier import entry_commands
 from casebase.explain.dossier_index import IndexPage, Surroundings
 from casebase.explain.encoding import jpeg
 from casebase.explain.places import Kind
@@ -129,7 +130,7 @@ class Pages:
         name = printable(named(entry.case))
         return replace(
             report, title=f"{name}: called {report.called}", file_name=name, around=around(dossier, entry),
-            notes=notes(entry), next_commands=commands(entry, self.base),
+            notes=notes(entry), next_commands=entry_commands(entry, self.base),
         )  # fmt: skip
 
     def _surroundings(self, dossier: Dossier) -> Surroundings:
@@ -139,7 +140,7 @@ class Pages:
             base=printable(self.base), network=printable(facts.get("network", "")),
             date=printable(facts.get("date", "")),
             provenance=[(printable(name), printable(value)) for name, value in facts.items()],
-            next_commands=[] if first is None else commands(first, self.base),
+            next_commands=[] if first is None else entry_commands(first, self.base),
         )  # fmt: skip
 
 
@@ -207,9 +208,3 @@ def notes(entry: Entry) -> list[Statement]:
             )
         )
     return told
-
-
-def commands(entry: Entry, base: str) -> list[str]:
-    """What to type about one entry; a name that cannot be typed as it is printed is not offered."""
-    label = entry.case.label
-    return about(entry.case, base, rival=label if entry.retrieval.of_rival(label) else None)

@@ -50,7 +50,7 @@ def not_calibrated(found: Calibrated) -> str:
 def verdict_on_trust(found: Comparison) -> str:
     """Which of softmax and trust score finds wrong answers better on held-out images, in few words."""
     if found.augrc is None:
-        few = f"Too few errors ({found.n_errors} among {found.n:,})"
+        few = f"Too few errors ({found.n_errors} among {found.n:,}{_with_own(found)})"
         return f"{few} to tell whether it finds wrong answers better than softmax."
     if found.augrc.high < 0:
         return "Here it finds wrong answers better than softmax."
@@ -61,7 +61,7 @@ def verdict_on_trust(found: Comparison) -> str:
 
 def comparison(found: Comparison) -> str:
     """Softmax and trust score against each other, with the figures; where trust does not win, it is said."""
-    over = f"{counted(found.n, 'held-out image')}, {counted(found.n_errors, 'error')}"
+    over = f"{counted(found.n, 'held-out image')}{_with_own(found)}, {counted(found.n_errors, 'error')}"
     if found.augrc is None or found.brier is None:
         return (
             f"Whether the trust score finds wrong answers better than softmax cannot be told ({over}; "
@@ -75,6 +75,11 @@ def comparison(found: Comparison) -> str:
         verdict = "The trust score does not find wrong answers better than softmax"
     risk, error = _against(found.augrc, 1000, 1), _against(found.brier, 1, 3)
     return f"{verdict} ({over}). AUGRC, in thousandths: {risk}. Brier score of P(correct): {error}. Less is better."
+
+
+def _with_own(found: Comparison) -> str:
+    """Why the count is larger than that of every reference of a held-out query: it is left out there."""
+    return f", {found.own} of them the query's own" if found.own else ""
 
 
 def _against(found: Difference, times: float, digits: int) -> str:

@@ -82,10 +82,10 @@ class Division:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over paths, labels, parts and pixels of all images, whatever their order."""
+        """SHA-256 over paths, labels, parts, groups and pixels of all images, whatever their order."""
         found = hashlib.sha256()
         for image in sorted(self.placed, key=lambda one: os.fsencode(one.relative)):
-            for word in (image.relative, image.label, image.part, image.pixel_hash):
+            for word in (image.relative, image.label, image.part, image.group or "", image.pixel_hash):
                 found.update(os.fsencode(word) + b"\0")
         return found.hexdigest()
 

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from casebase import clock
 from casebase.errors import ModelError
 from casebase.ports import Matrix, Stored, Vector
-from casebase.reuse import wilson
+from casebase.shares import grouped_share
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2)
 DEFAULT_STRENGTH = 1.0
@@ -38,7 +38,7 @@ class FittedHead:
 
     ``strength`` is scikit-learn's C (larger: less regularised), chosen on ``chosen_on`` images. The accuracy is that
     of a head with this C fitted without the ``held_out_n`` images it was measured on; ``held_out_interval`` is
-    Wilson's 95 % interval. All three are None, None and 0 where ``reason`` says why.
+    its 95 % interval, by group where images belong together. All three are None, None and 0 where ``reason`` says why.
     """
 
     weight: Matrix
@@ -94,16 +94,17 @@ def fit(
     strength = _chosen(features, target, len(classes), train, choose)
     rest = np.concatenate([train, choose])
     weight, bias = _regress(features[rest], target[rest], len(classes), strength)
-    right = int((_scores(features[report], weight, bias).argmax(1) == target[report]).sum())
+    right = _scores(features[report], weight, bias).argmax(1) == target[report]
+    measured = grouped_share(right, [None if groups is None else groups[i] for i in report.tolist()], seed)
     weight, bias = _regress(features, target, len(classes), strength)
     return FittedHead(
         weight=weight,
         bias=bias,
         classes=classes,
         strength=strength,
-        held_out_accuracy=right / len(report),
+        held_out_accuracy=measured.value,
         held_out_n=len(report),
-        held_out_interval=wilson(right, len(report)),
+        held_out_interval=None if measured.low is None or measured.high is None else (measured.low, measured.high),
         chosen_on=len(choose),
         reason=None,
     )

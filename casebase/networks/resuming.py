@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from casebase.errors import ModelError, UsageError
+from casebase.errors import CasebaseError, ModelError, UsageError
 from casebase.reading import printable
 
 STATE = "state.pt"
@@ -78,6 +78,15 @@ class Resuming:
                 f"the state of the training cannot be kept in {_shown(self.folder)} ({said}); "
                 "make room there, and the same command goes on from the last epoch that was kept"
             ) from None
+
+    def forget_own(self) -> None:
+        """Remove the state of this very training, if a kill left it behind; another's stays where it is."""
+        try:
+            ours = self.load() is not None
+        except CasebaseError:
+            return
+        if ours:
+            self.forget_state()
 
     def forget_state(self) -> None:
         """Remove the state: the training is finished, or begins anew."""

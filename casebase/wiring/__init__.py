@@ -24,10 +24,12 @@ from casebase.wiring.stores import (
     store_for_writing,
     thumbnails,
 )
+from casebase.wiring.trained_folder import LEAKS, leaks_told
 from casebase.wiring.training import Recipe, TrainOptions, train
 
 __all__ = [
     "EVALUATIONS",
+    "LEAKS",
     "ModelChoice",
     "Prepared",
     "Recipe",
@@ -42,6 +44,7 @@ __all__ = [
     "examples",
     "fetch_pets",
     "file_hashes",
+    "leaks_told",
     "made_anew",
     "networks_of",
     "one_thread_each",

@@ -28,7 +28,7 @@ from casebase.wiring.choices import (
     in_precision,
 )
 from casebase.wiring.machine import one_thread_each, workers
-from casebase.wiring.trained_folder import held_out_by_model, leaks_of_model
+from casebase.wiring.trained_folder import LEAKS, held_out_by_model, leaks_of, leaks_told
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -66,7 +66,11 @@ def prepare(
     listed = source.chosen(run.split, run.limit)
     labels = sorted({image.label for image in listed})
     network, notes, kind = explained_network(store, settings, choice, labels)
-    notes = [*notes, *leaks_of_model(choice.model), *held_out_by_model(choice.model, source, run.split)]
+    leaks = leaks_of(choice.model)
+    if leaks:  # the base's own copy of the network has no history, and the folder may go
+        store.remember(LEAKS, leaks)
+    notes = [*notes, *held_out_by_model(choice.model, source, run.split)]
+    notes += [said.text for said in leaks_told(store.setting(LEAKS))]
     if kind == NETWORK:
         source, told = in_its_names(source, labels, network.classes or ())
         notes += told

@@ -11,6 +11,7 @@ import casebase
 from casebase.commands import typed
 from casebase.errors import CasebaseError, UsageError
 from casebase.evaluations import Measured
+from casebase.explanations import Level, Statement
 from casebase.indexer.sources import TRAINING, Source, open_source
 from casebase.indexer.splitting import Division
 from casebase.reading import printable
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from casebase.networks.model_folder import Description
 
 SPLIT_FILE = "split.csv"
+LEAKS = "leaks"
+"""The setting of a base that keeps what its network's training was allowed to share between parts."""
 
 
 def metadata(
@@ -92,17 +95,29 @@ def same_training(known: Description, key: Mapping[str, Any], out: Path) -> None
         )
 
 
-def leaks_of_model(model: str | None) -> list[str]:
-    """A note, where the named model was trained although its parts share images."""
+def leaks_of(model: str | None) -> list[str]:
+    """Images that the training of a model folder was allowed to share between parts, in words; none elsewhere."""
     from casebase.networks import model_folder
 
-    if model is None or not Path(model, model_folder.DESCRIPTION).is_file():
+    folder = Path(model or "")
+    if model is None or not (folder / model_folder.DESCRIPTION).is_file():
         return []
-    leaks = model_folder.describe(Path(model)).metadata.get("leaks") or []
+    known = model_folder.describe(folder).metadata.get("leaks")
+    return [str(one) for one in known] if isinstance(known, list) else []
+
+
+def leaks_told(leaks: Sequence[str] | None) -> list[Statement]:
+    """The alarm about a leak that was allowed in training, wherever the network's figures are told."""
     if not leaks:
         return []
-    told = f"the model was trained with --allow-leak, so figures on its held-out images flatter: {leaks[0]}"
-    return [printable(told) + (f"; and {len(leaks) - 1} more" if len(leaks) > 1 else "")]
+    often = "once" if len(leaks) == 1 else f"{len(leaks)} times"
+    return [
+        Statement(
+            f"The network was trained with --allow-leak: its parts share images or groups, {often} (as "
+            f"{printable(leaks[0])}). Figures on such held-out images flatter it.",
+            Level.ALARM,
+        )
+    ]
 
 
 def held_out_by_model(model: str | None, source: Source, split: str | None) -> list[str]:

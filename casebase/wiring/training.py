@@ -103,6 +103,7 @@ def train(
         if known is not None and not options.fresh:
             same_training(known, key, out)
             model_folder.load(out)  # files that have changed since are said here
+            resuming.Resuming(folder, key).forget_own()
             return finished(out, known.source, known.metadata, refused, already=True)
         uneven = parts.uneven() if recipe.class_weights == "none" else None
         told = [*source.notes, *parts.notes, *([uneven] if uneven else []), *_about(start, chain)]
@@ -121,6 +122,12 @@ def train(
             raise Diverged(
                 f"{error} in epoch 1, before any epoch was finished, so nothing was saved; {_advice(recipe)}"
             ) from None
+        if tuned.diverged is not None and known is not None:  # --fresh over a model that is whole
+            resume.forget_state()
+            raise Diverged(
+                f"{tuned.diverged} in epoch {len(tuned.epochs) + 1}; the earlier model in {printable(str(out))} was "
+                f"kept; {_advice(recipe)}"
+            )
         facts = metadata(tuned, key, parts, told, _normalisation(start, chain), len(refused))
         _save(tuned, out, facts, parts, source)
         resume.forget_state()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,33 @@ def test_findings_come_first_then_tables_then_the_page(founding: Evaluation) -> 
     order = ["Only 9 answers are wrong", "How often it is right", "Class by class", "/e/index.html", "casebase stats"]
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
     assert "bins of as many answers each\n" not in text.split("Quality of the probabilities")[1]  # left to the page
+
+
+BIRDS = ["lantern-wren", "generated", "hummingbirdish", "rubythroated", "owl", "finch", "heron", "kite"]
+
+
+@pytest.mark.parametrize("width", [88, 92, 100])
+def test_class_names_in_heads_are_broken_at_hyphens_only_and_cut_ones_have_a_legend(width: int) -> None:
+    found = measure(base([Answer(name, name) for name in BIRDS for _ in range(2)], BIRDS))
+    text = printed(found, width)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    section = text.split("What is called what")[1].split("The mistakes")[0]
+    pieces = {piece for name in BIRDS for piece in (name, *re.findall(r"[^-]+-?", name))} | {"label"}
+    words = section.split("Shortened")[0].split()
+    for word in words:
+        whole = word in pieces or word.isdigit()
+        assert whole or (word.endswith("…") and any(piece.startswith(word[:-1]) for piece in pieces)), word
+    cut = [word for word in words if word.endswith("…")]
+    assert bool(cut) == ("Shortened: " in section) == (width < 100)
+    if cut:
+        legend = " ".join(section.split("Shortened: ")[1].split())
+        assert all(any(f"{word} = {name}" in legend for name in BIRDS) for word in cut if "-" not in word)
+
+
+def test_with_room_no_head_is_broken_at_all() -> None:
+    found = measure(base([Answer(name, name) for name in BIRDS[:3] for _ in range(2)], BIRDS[:3]))
+    section = printed(found, 100).split("What is called what")[1].split("The mistakes")[0]
+    assert all(name in section.split("\n")[1] for name in BIRDS[:3])
 
 
 def test_long_tables_end_with_where_the_rest_is(many: Evaluation) -> None:

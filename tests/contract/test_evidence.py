@@ -86,7 +86,6 @@ def test_evidence_by_hand(store: CaseStore) -> None:
     assert table.twin.tolist() == pytest.approx([1 - np.cos(np.radians(a)) for a in (40, 20)], abs=1e-7)
     assert table.unlike.tolist() == pytest.approx([1 - np.cos(np.radians(70))] * 2, abs=1e-7)
     assert table.right.tolist() == [False, True]
-    assert table.same.tolist() == [1, 2]
     assert table.softmax.tolist() == pytest.approx([0.8, 0.8])
 
 

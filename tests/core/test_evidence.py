@@ -43,7 +43,7 @@ def setting(cases: int = 90, held: int = 20) -> tuple[np.ndarray, np.ndarray, li
     return vectors, called, remembered, queries, outside
 
 
-def table_of(least: int = 90) -> tuple[EvidenceTable, list[tuple[float, float, int, dict[str, float]]]]:
+def table_of(least: int = 90) -> tuple[EvidenceTable, list[tuple[float, float, dict[str, float]]]]:
     vectors, called, remembered, queries, outside = setting(least)
     counts = np.bincount(called, minlength=3)
     stops = np.cumsum(counts)
@@ -65,7 +65,7 @@ def table_of(least: int = 90) -> tuple[EvidenceTable, list[tuple[float, float, i
         own = image.predicted
         unlike = min(min(by[name]) for name in CLASSES if name != own)
         close = {name: float(np.mean([1 - d for d in by[name][:3]])) for name in CLASSES}
-        plain.append((min(by[own]), unlike, sum(c == own for _, c in near[:5]), close))
+        plain.append((min(by[own]), unlike, close))
     return table, plain
 
 
@@ -73,8 +73,7 @@ def test_the_table_is_what_plain_loops_find() -> None:
     table, plain = table_of()
     np.testing.assert_allclose(table.twin, [row[0] for row in plain], atol=2e-7)
     np.testing.assert_allclose(table.unlike, [row[1] for row in plain], atol=2e-7)
-    assert table.same.tolist() == [row[2] for row in plain]
-    for i, (_, _, _, close) in enumerate(plain):
+    for i, (_, _, close) in enumerate(plain):
         named = [CLASSES[c] for c in table.probable[i]]
         np.testing.assert_allclose(table.closeness[i], [close[name] for name in named], atol=1e-6)
     assert table.right.tolist() == [i % 4 != 0 for i in range(20)]
@@ -119,7 +118,7 @@ def small(groups: list[str | None]) -> EvidenceTable:
     n = len(groups)
     return EvidenceTable(
         [f"h{i}" for i in range(n)], [f"p{i}" for i in range(n)], groups, [None] * n, np.linspace(0.5, 1, n),
-        np.full(n, 0.1), np.linspace(0.05, 0.5, n), np.full(n, 5), np.arange(n) % 3 > 0, np.zeros(n, int),
+        np.full(n, 0.1), np.linspace(0.05, 0.5, n), np.arange(n) % 3 > 0, np.zeros(n, int),
         np.zeros((n, 1), int), np.ones((n, 1)), np.full((n, 1), 0.9),
     )  # fmt: skip
 

@@ -27,7 +27,7 @@ def table(probabilities: np.ndarray, closeness: np.ndarray, label: np.ndarray) -
     ranked = np.take_along_axis(probabilities, order, axis=1)
     return EvidenceTable(
         [f"h{i}" for i in range(n)], [f"p{i}" for i in range(n)], [None] * n, [None] * n, ranked[:, 0],
-        np.full(n, 0.1), np.full(n, 0.2), np.full(n, 5), order[:, 0] == label, label.astype(np.int64), order, ranked,
+        np.full(n, 0.1), np.full(n, 0.2), order[:, 0] == label, label.astype(np.int64), order, ranked,
         np.take_along_axis(closeness, order, axis=1),
     )  # fmt: skip
 

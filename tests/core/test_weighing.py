@@ -11,6 +11,7 @@ from casebase.answers import Comparable, Prediction, Retrieval
 from casebase.calibration import LEAST_BLOCK
 from casebase.correctness import Calibrated
 from casebase.errors import UsageError
+from casebase.explain import evidence_words
 from casebase.panel import LOW_MARGIN, low_margin
 from casebase.ports import Entry
 from casebase.query import Ask, ask
@@ -73,6 +74,23 @@ def test_a_held_out_query_is_no_part_of_its_own_reference() -> None:
     assert trust.softmax_correct.total == 118
     assert trust.trust_correct is not None
     assert trust.trust_correct.total == 118
+
+
+def test_the_comparison_of_both_scores_says_how_many_of_its_images_are_the_querys_own() -> None:
+    entries = held(120)
+    own = replace(entries[3], pixel_hash=picture().pixel_hash, image=replace(entries[3].image, group="g"))
+    mate = replace(entries[4], image=replace(entries[4].image, group="g"))
+    trust = answered([*CASES, *entries[:3], own, mate, *entries[5:]]).trust
+    assert trust.comparison is not None
+    assert trust.softmax_correct is not None
+    assert (trust.comparison.n, trust.comparison.own) == (120, 2)
+    assert trust.comparison.n - trust.comparison.own == trust.softmax_correct.total
+    for told in (evidence_words.verdict_on_trust, evidence_words.comparison):
+        assert "2 of them the query's own" in told(trust.comparison)
+    stranger = answered([*CASES, *held(120)]).trust.comparison
+    assert stranger is not None
+    assert stranger.own == 0
+    assert "own" not in evidence_words.comparison(stranger)
 
 
 class Measuring(MemoryCaseStore):

@@ -121,11 +121,19 @@ def test_an_auroc_is_refused_under_thirty_errors_and_given_from_thirty_on() -> N
         assert few["trust"].figures[name].value is None
         assert few["trust"].figures[name].reason == "29 errors, under 30"
         assert enough["trust"].figures[name].value is not None
-    assert few["trust"].against["auroc"].value is None
+    for name in ("auroc", "augrc"):  # which score is better is a ranking of scores, whatever the measure
+        assert few["trust"].against[name].value is None
+        assert few["trust"].against[name].reason == "29 errors, under 30"
+        assert enough["trust"].against[name].value is not None
     for name in ("aurc", "augrc"):
         assert few["trust"].figures[name].value is not None
         assert few["trust"].figures[name].low is not None
     assert few["trust"].errors == 29
+
+
+def test_without_an_error_nothing_gets_through_and_no_figure_says_so_with_certainty() -> None:
+    for name in ("aurc", "augrc"):
+        assert _detected(100, 0)["trust"].figures[name].reason == "no error"
 
 
 def test_too_few_right_answers_are_refused_as_well() -> None:

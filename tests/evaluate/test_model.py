@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 
 from casebase.errors import EmptyCaseBase, UsageError
 from casebase.evaluate.model import measure
-from casebase.evaluations import Evaluation, Measured
+from casebase.evaluations import Evaluation, Measured, told
 from casebase.explanations import Level
 from casebase.storage.memory import MemoryCaseStore
 from tests.evaluate.bases import Answer, base, matrix, study
@@ -208,6 +209,38 @@ def test_confidence_that_is_far_too_high_is_called_so() -> None:
     found = measure(base(answers, TWO))
     assert "Not calibrated" in said(found, Level.CAUTION)
     assert "too high" in said(found, Level.CAUTION)
+
+
+def drawn(n: int, seed: int, right: float | None = None) -> Evaluation:
+    """``n`` answers of spread confidence, right as often as they say (or as ``right`` says)."""
+    random = np.random.default_rng(seed)
+    answers = []
+    for sure in random.uniform(0.5, 1.0, n).tolist():
+        label = "cat" if random.random() < (sure if right is None else right) else "dog"
+        answers.append(Answer(label, "cat", sure))
+    return measure(base(answers, TWO))
+
+
+@pytest.mark.parametrize("seed", [0, 4, 5])
+@pytest.mark.parametrize(("n", "right"), [(12, None), (12, 0.3), (60, None), (60, 0.7)])
+def test_what_is_said_of_calibration_is_what_the_table_shows(n: int, right: float | None, seed: int) -> None:
+    found = drawn(n, seed, right)
+    rows = [row(found, "calibration", metric=metric) for metric in ("ece", "ece_mass")]
+    outside = [one["value"].value > one["calibrated"].high + 1e-9 for one in rows]
+    text = said(found, Level.CAUTION) + said(found, Level.PLAIN)
+    assert any(outside) == ("Not calibrated" in text)
+    assert (sum(outside) == 1) == ("One of two ways to bin does not show it" in text)
+    if sum(outside) == 1:
+        assert all(told(one["value"], "share").split(" (")[0] in text for one in rows)
+
+
+def test_with_few_images_a_large_error_of_calibration_cannot_be_ruled_out() -> None:
+    few, many = drawn(12, 0), drawn(2000, 0)
+    assert "even a large error cannot be ruled out" in said(few, Level.CAUTION)
+    assert "No sign" not in said(few, Level.CAUTION) + said(few, Level.PLAIN)
+    assert row(few, "calibration", metric="ece_mass")["figure"] == "ECE, one bin of all answers"
+    assert "a small error cannot be ruled out" in said(many, Level.PLAIN)
+    assert row(many, "calibration", metric="ece_mass")["figure"] == "ECE, 15 bins of as many answers each"
 
 
 def test_copies_of_training_images_are_an_alarm_and_left_out_for_comparison() -> None:

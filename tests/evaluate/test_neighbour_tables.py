@@ -69,17 +69,79 @@ def test_calibration_mends_a_softmax_that_is_too_sure() -> None:
     assert (cell(found, 1, "ece").value or 1) < (cell(found, 0, "ece").value or 0)
 
 
-def test_too_few_errors_tell_no_augrc_and_no_error_nothing() -> None:
+def test_under_thirty_errors_augrc_is_told_but_not_which_score_is_better_and_without_errors_nothing() -> None:
     from dataclasses import replace
 
     table = judged(errors=False)
     right = np.ones(300, bool)
     right[:12] = False
     few = evidence.measure({"avgpool": replace(table, right=right)}, draws=20)
-    assert cell(few, 1, "augrc") == Measured(None, n=300, reason="12 errors")
+    assert few.rows[1]["errors"] == 12
+    assert cell(few, 1, "augrc").value is not None
+    assert cell(few, 1, "augrc").low is not None
+    assert cell(few, 3, "augrc") == Measured(None, n=300, reason="12 errors, under 30")
     assert cell(few, 1, "brier").value is not None
-    (none,) = evidence.measure({"avgpool": table}, draws=20).rows
-    assert none["brier"] == Measured(None, n=300, reason="no error")
+    for row in evidence.measure({"avgpool": table}, draws=20).rows:
+        assert row["brier"] == row["augrc"] == Measured(None, n=300, reason="no error")
+
+
+def test_where_a_fit_has_room_for_one_block_p_correct_is_called_the_base_rate() -> None:
+    """64 images, 10 errors: each fit on 51 or 52 of them has one block, so both rows would be equal to every digit."""
+    from dataclasses import replace
+
+    table = replace(judged(64), right=np.arange(64) % 6 != 0)
+    found = evidence.measure({"avgpool": table}, draws=20)
+    assert cell(found, 0, "brier").value is not None
+    for row, reason in ((1, "the base rate"), (2, "the base rate"), (3, "both the base rate")):
+        for key in ("brier", "ece"):
+            assert cell(found, row, key) == Measured(None, n=64, reason=reason)
+    (said,) = evidence.findings(found)
+    assert "P(correct) is the base rate" in said.text
+    assert "51 images has no room for two blocks of 30" in said.text
+    assert said.text in found.notes
+    roomy = evidence.measure({"avgpool": judged(300)}, draws=20)
+    assert not any("base rate" in one.text for one in evidence.findings(roomy))
+
+
+def test_where_calibration_makes_brier_worse_it_is_said() -> None:
+    from dataclasses import replace
+
+    random = np.random.default_rng(1)
+    softmax = random.uniform(0.0, 1.0, 300)
+    right = random.random(300) < softmax  # calibrated as it is: a fit in steps can only lose
+    table = replace(judged(), softmax=softmax, right=right)
+    found = evidence.measure({"avgpool": table}, draws=20)
+    raw, read, trust = (cell(found, row, "brier").value or 0 for row in range(3))
+    assert read > raw
+    assert trust > raw
+    texts = [one.text for one in evidence.findings(found)]
+    assert len(texts) == 2
+    assert f"Read as P(correct), softmax has a worse Brier score, {read:.4g}" in texts[0]
+    assert f"the trust score has a worse Brier score, {trust:.4g}" in texts[1]
+    sure = replace(judged(), softmax=0.5 + judged().softmax / 2 * 0.98)
+    assert not any(
+        "P(correct), softmax has" in one.text for one in evidence.findings(evidence.measure({"a": sure}, draws=20))
+    )
+
+
+def test_softmax_is_judged_where_no_image_has_a_trust_score() -> None:
+    from dataclasses import replace
+
+    alone = replace(judged(), unlike=np.full(300, np.nan))
+    found = evidence.measure({"avgpool": alone}, draws=20)
+    assert [row["n"] for row in found.rows] == [300, 300, 0]
+    assert cell(found, 0, "brier").value is not None
+    assert cell(found, 1, "brier").value is not None
+    assert cell(found, 2, "brier") == Measured(None, n=0, reason="no image has it")
+    few = evidence.measure({"avgpool": alone.rows(np.arange(300) < 18)}, draws=20)
+    errors = int((~alone.right[:18]).sum())
+    assert [(row["n"], row["errors"]) for row in few.rows] == [(18, errors), (0, 0)]
+    assert cell(few, 0, "brier").reason == "18 images, 50 are needed"
+
+
+def test_every_ece_of_a_page_is_told_in_per_cent() -> None:
+    (column,) = (one for one in evidence.measure({"a": judged()}, draws=5).columns if one.key == "ece")
+    assert column.kind == "share"
 
 
 def test_reranking_counts_what_it_mends_and_spoils() -> None:

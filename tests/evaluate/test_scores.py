@@ -103,7 +103,7 @@ def test_calibration_error_of_equal_width_by_hand() -> None:
 
 def test_calibration_error_of_equal_mass_by_hand() -> None:
     """Two bins of two: (.5 wrong, .6 right) and (.8 right, 1 right): |1 - 1.1| + |2 - 1.8| over 4 = .075."""
-    bins = scores.equal_mass(np.array([0.8, 0.5, 1.0, 0.6]), np.array([True, False, True, True]), 2)
+    bins = scores.equal_mass(np.array([0.8, 0.5, 1.0, 0.6]), np.array([True, False, True, True]), 2, 1)
     assert bins.n.tolist() == [2, 2]
     assert bins.right.tolist() == [1, 2]
     assert bins.low.tolist() == [0.5, 0.8]
@@ -114,14 +114,24 @@ def test_calibration_error_of_equal_mass_by_hand() -> None:
 @given(st.lists(st.tuples(st.floats(0.01, 1.0), st.booleans()), min_size=1, max_size=80), st.integers(1, 20))
 def test_bins_hold_every_answer_once_and_errors_are_shares(pairs: list[tuple[float, bool]], count: int) -> None:
     confidence, right = (np.array(side) for side in zip(*pairs, strict=True))
-    for bins in (scores.equal_width(confidence, right, count), scores.equal_mass(confidence, right, count)):
+    for bins in (scores.equal_width(confidence, right, count), scores.equal_mass(confidence, right, count, 1)):
         assert bins.n.sum() == len(pairs)
         assert bins.right.sum() == right.sum()
         assert (bins.n > 0).all()
         assert 0 <= bins.error <= 1
         assert abs(confidence.mean() - right.mean()) <= bins.error + 1e-9  # the bins cannot hide the overall gap
-    mass = scores.equal_mass(confidence, right, count).n
+    mass = scores.equal_mass(confidence, right, count, 1).n
     assert mass.max() - mass.min() <= 1
+
+
+def test_bins_of_equal_mass_are_never_too_small_to_measure_anything() -> None:
+    """Twelve bins of one answer each would give the mean distance of single answers from 0 or 1."""
+    random = np.random.default_rng(0)
+    for n, bins in ((1, 1), (12, 1), (19, 1), (20, 2), (57, 5), (150, 15), (1000, 15)):
+        confidence = random.uniform(0.5, 1, n)
+        found = scores.equal_mass(confidence, random.random(n) < confidence)
+        assert len(found.n) == bins
+        assert found.n.min() >= min(n, scores.LEAST_OF_A_BIN)
 
 
 def test_one_certain_right_answer_is_calibrated() -> None:

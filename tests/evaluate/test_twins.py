@@ -21,6 +21,7 @@ from casebase.networks import linear_head
 from casebase.parts import Part, choose
 from casebase.ports import Embedder
 from casebase.storage.memory import MemoryCaseStore
+from tests.evaluate.bases import Answer, base, matrix
 from tests.fakes import entry, fill
 
 
@@ -56,6 +57,24 @@ def cell(measured: Evaluation, key: str, column: str, **where: str) -> Measured:
     found = row[column]
     assert isinstance(found, Measured)
     return found
+
+
+def test_with_two_classes_rows_that_are_so_by_construction_are_called_so() -> None:
+    learnt = [Answer(one, one, split="train") for one in ("cat", "dog") for _ in range(10)]
+    held = matrix([[10, 5], [4, 11]], ("cat", "dog"))
+    store = base([*learnt, *held], ("cat", "dog"))
+    found = measure(store, choose(store.parts()), QUICK, networks())
+    rows = {str(row["who"]): row["truth"] for row in table(found, "naming").rows}
+    second = rows["the network's second class (by construction)"]
+    assert isinstance(second, Measured)
+    assert (second.value, second.n) == (1.0, 9)
+    assert "predicted class of the nearest unlike case (by construction)" in rows
+    assert "label of the nearest unlike case" in rows
+    assert "by construction" in " ".join(table(found, "naming").notes)
+    three = filled(100, 60, informative=True, wrong=0.3)
+    found = measure(three, choose(three.parts()), QUICK, networks())
+    assert "by construction" not in json.dumps(found.to_dict())
+    assert not table(found, "naming").notes
 
 
 def said(measured: Evaluation) -> str:
@@ -112,7 +131,8 @@ def test_few_errors_are_said_and_no_auroc_is_given_under_thirty(wrong: float, to
     auroc = cell(found, "detection", "auroc", score="trust score")
     augrc = cell(found, "risk", "augrc", score="trust score")
     assert (auroc.value is None) == (errors < 30 or errors > 120)
-    assert augrc.value is not None
+    assert (augrc.value is None) == (errors == 0)
+    assert "errors" in [one.key for one in next(one for one in found.tables if one.key == "risk").columns]
     if wrong == 0.0:
         assert cell(found, "fidelity", "fidelity", space="avgpool", over="errors").reason == ("no error")
     json.dumps(found.to_dict(), allow_nan=False)

@@ -327,9 +327,34 @@ def test_images_in_two_parts_are_named_and_refused_unless_allowed(call: Call, pe
         "leak allowed: an image or a group stands in more than one part, so the accuracies flatter: train/cat/0000.png"
     )
     assert len(remembered(tmp_path / "m")["leaks"]) == 1
-    index = ("index", tmp_path / "m" / "split.csv", "--model", tmp_path / "m", "--base", tmp_path / "b", "--json")
-    said = call(*index).expect(0).json["warnings"]
-    assert [w for w in said if w.startswith("the model was trained with --allow-leak") and "again.bmp" in w]
+
+
+def test_a_leak_that_was_allowed_is_said_with_every_result_of_that_network(
+    call: Call, pets: Path, tmp_path: Path
+) -> None:
+    data = split_by_hand(pets, tmp_path / "set", {"train": 12, "val": 4, "test": 4})
+    shutil.copy(data / "train" / "cat" / "0000.png", data / "val" / "cat" / "again.png")
+    model, base = tmp_path / "m", ("--base", tmp_path / "b")
+    call("train", data, *QUICK, "--out", model, "--allow-leak", "--quiet").expect(0)
+    told = call("index", model / "split.csv", "--model", model, *base, "--json").expect(0).json
+    assert any("trained with --allow-leak" in one for one in told["warnings"])
+    shutil.rmtree(model)  # the base remembers it
+    for kind in ("model", "twins"):
+        told = call("evaluate", kind, *base, "--json").expect(0).json
+        first = told["statements"][0]
+        assert first["level"] == "alarm"
+        assert "trained with --allow-leak: its parts share images or groups, once" in first["text"]
+        assert "again.png (val) are exact copies" in first["text"]
+    told = call("errors", *base, "--limit", "1", "--json").expect(0).json
+    assert "trained with --allow-leak" in told["statements"][0]["text"]
+
+
+def test_a_network_without_a_leak_is_not_suspected(call: Call, pets: Path, tmp_path: Path) -> None:
+    data = split_by_hand(pets, tmp_path / "set", {"train": 12, "val": 4, "test": 4})
+    call("train", data, *QUICK, "--out", tmp_path / "m", "--quiet").expect(0)
+    base = ("--base", tmp_path / "b")
+    call("index", tmp_path / "m" / "split.csv", "--model", tmp_path / "m", *base, "--quiet").expect(0)
+    assert "--allow-leak" not in call("evaluate", "model", *base, "--json").expect(0).out
 
 
 def test_a_group_in_two_parts_is_refused_and_a_split_made_here_keeps_it_together(
@@ -387,6 +412,25 @@ def test_a_loss_that_is_no_number_later_keeps_the_last_good_weights(
     monkeypatch.undo()
     call(*whole, tmp_path / "m", "--epochs", "1").expect(0)  # what went wrong may be replaced
     assert remembered(tmp_path / "m")["diverged"] is None
+    monkeypatch.setattr(Recipe, "rate", lambda self, step, steps: 1e-3 if step < 4 else 1e30)
+    said = call(*whole, tmp_path / "m", "--epochs", "4", "--fresh").expect(1).sentence
+    assert "in epoch 2; the earlier model in" in said  # what is whole is not
+    assert weights(tmp_path / "m") == weights(tmp_path / "one")
+    assert not (tmp_path / ".m.training").exists()
+
+
+def test_a_kill_after_the_last_step_leaves_no_state_for_ever(
+    call: Call, pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from casebase.networks.resuming import Resuming
+
+    out, state = tmp_path / "m", tmp_path / ".m.training"
+    monkeypatch.setattr(Resuming, "forget_state", lambda self: None)
+    call("train", pets, *QUICK, "--out", out, "--quiet").expect(0)
+    assert (state / "state.pt").is_file()
+    monkeypatch.undo()
+    assert "holds this training already" in call("train", pets, *QUICK, "--out", out).expect(0).out
+    assert not state.exists()
 
 
 def test_something_else_at_out_is_left_alone(call: Call, pets: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,14 @@ def test_the_seed_decides_and_the_order_of_other_classes_does_not() -> None:
     assert one.placed == same.placed
     assert one.placed != other.placed
     assert one.digest == same.digest != other.digest
+
+
+def test_groups_belong_to_what_was_trained_on() -> None:
+    images = listed({"cat": 12, "dog": 12})
+    grouped = [replace(image, group=f"g{n}") for n, image in enumerate(images)]
+    one, other = (divide(found, names(images), 0) for found in (images, grouped))
+    assert [image.part for image in one.placed] == [image.part for image in other.placed]
+    assert one.digest != other.digest
 
 
 @given(

@@ -145,3 +145,17 @@ def test_ten_thousand_images_take_seconds() -> None:
     started = time.perf_counter()
     assert fit(features, labels).held_out_accuracy is not None
     assert time.perf_counter() - started < 120
+
+
+def test_the_interval_of_grouped_images_is_the_wider_one() -> None:
+    """Pictures of one animal stand or fall together: ten of each, and labels that are noise to the features."""
+    random = np.random.default_rng(0)
+    animals = random.normal(size=(60, 4)).astype(np.float32)
+    features = np.repeat(animals, 10, axis=0)
+    called = [("cat", "dog")[int(random.random() < 0.5)] for _ in range(60)]
+    labels = [label for label in called for _ in range(10)]
+    groups = [f"animal{i // 10}" for i in range(600)]
+    head = fit(features, labels, groups=groups, seed=0)
+    assert head.held_out_interval is not None
+    low, high = wilson(round((head.held_out_accuracy or 0) * head.held_out_n), head.held_out_n)
+    assert head.held_out_interval[1] - head.held_out_interval[0] > 1.5 * (high - low)
