@@ -48,7 +48,7 @@ def terminal(evaluation: Evaluation, console: Console, *, page: Path | None, fol
     if following:
         screen.line("Next:", "dim")
     for command in following:
-        console.print(screen.text(f"  {command}"), soft_wrap=True)  # unbroken, so that it can be pasted
+        screen.command(command)
 
 
 class _Screen:
@@ -71,6 +71,10 @@ class _Screen:
     def line(self, text: str, style: str = "", indent: int = 0) -> None:
         padded = Padding(self.text(text, style), (0, 0, 0, indent), expand=False)
         self.console.print(padded, width=self.width, overflow="fold")
+
+    def command(self, command: str) -> None:
+        """A command to copy, on one line however long: broken in two, it is two commands where it is pasted."""
+        self.console.print(self.text(f"  {command}"), soft_wrap=True)
 
     def statement(self, said: Statement) -> None:
         grid = Grid.grid()

@@ -29,10 +29,10 @@ def founding() -> Evaluation:
     return measure(study())
 
 
-def printed(evaluation: Evaluation, width: int = 100, **over: object) -> str:
+def printed(evaluation: Evaluation, width: int = 100, following: str = "casebase stats", **over: object) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, highlight=False, **over)  # type: ignore[arg-type]  # switches of rich
-    terminal(evaluation, console, page=Path("/e/index.html"), following=["casebase stats"])
+    terminal(evaluation, console, page=Path("/e/index.html"), following=[following])
     return out.getvalue()
 
 
@@ -44,6 +44,11 @@ def test_every_line_fits_and_no_figure_is_cut(which: str, width: int, request: p
     if which == "founding":
         assert "91.0 %" in text
         assert "83.8–95.2" in text
+
+
+def test_a_command_is_never_broken_for_it_would_be_two_when_pasted(founding: Evaluation) -> None:
+    command = "casebase cases show 1 --base '" + "a folder/" * 20 + "'   # the surest wrong answer"
+    assert f"  {command}" in printed(founding, 60, following=command).splitlines()
 
 
 def test_at_100_columns_interval_and_figure_share_a_cell(founding: Evaluation) -> None:

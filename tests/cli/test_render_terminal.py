@@ -47,6 +47,12 @@ def test_no_line_is_wider_than_the_terminal_or_than_a_hundred_columns(width: int
         assert max(map(cell_len, lines)) <= min(width, 100)
 
 
+def test_a_command_is_never_broken_for_it_would_be_two_when_pasted() -> None:
+    command = "casebase query '" + "a folder/" * 20 + "1.png' --base there"
+    made = replace(WRONG.report, next_commands=[command])
+    assert f"  {command}" in printed(made, 60).splitlines()
+
+
 def test_the_order_is_that_of_the_page() -> None:
     text = printed(WRONG.report)
     order = [

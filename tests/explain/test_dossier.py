@@ -161,7 +161,15 @@ def test_a_limit_keeps_the_most_important_and_says_how_many_there_are() -> None:
     found = dossier(limit=1)
     assert names(found) == ["sure"]
     assert found.wrong == 3
-    assert "The most important of 3 mistakes is shown." in [said.text for said in found.statements]
+    assert "The most important one of 3 mistakes is shown." in [said.text for said in found.statements]
+
+
+def test_a_limit_changes_no_finding_about_all_mistakes() -> None:
+    def told(limit: int | None) -> list[tuple[str, Level]]:
+        return [(said.text, said.level) for said in dossier(limit=limit).statements if "shown" not in said.text]
+
+    assert told(1) == told(None)
+    assert any("of 3 mistakes" in text for text, _ in told(1))
 
 
 def test_right_answers_of_similar_evidence_stand_beside() -> None:
@@ -199,7 +207,8 @@ def test_a_part_without_a_mistake_is_calm() -> None:
 def test_training_images_are_called_so_once_and_not_in_every_verdict() -> None:
     found = dossier([entry("wrong", at(3), CAT, label="dog"), entry("copy", at(3.2), CAT)], split="train")
     assert names(found) == ["wrong"]
-    assert any(said.level is Level.ALARM and "training images" in said.text for said in found.statements)
+    assert found.statements[0].level is Level.ALARM
+    assert "training images" in found.statements[0].text
     assert found.entries[0].verdict.text != "The query is a training image."
 
 
