@@ -196,17 +196,18 @@ def _trust(entry: Entry) -> float:
     return 0.5 if trust is None else trust / (1.0 + trust)
 
 
-def _worst_first(statements: Sequence[Statement]) -> list[Statement]:
-    return sorted(statements, key=lambda statement: verdict.WEIGHT[statement.level])
+def _worst_first(said: Sequence[Statement]) -> list[Statement]:
+    """Alarms, then cautions; what is no warning keeps its order."""
+    return sorted(said, key=lambda one: min(verdict.WEIGHT[one.level], verdict.WEIGHT[Level.PLAIN]))
 
 
 def _findings(entries: Sequence[Entry], shown: int, total: int) -> list[Statement]:
-    """What a part's mistakes are as a whole, all of them, however few of them are shown."""
-    wrong = len(entries)
+    """What all mistakes ``entries`` have in common. Under a limit, too: the first ones were picked for being silent."""
+    n = wrong = len(entries)
     if not wrong:
         return [Statement(f"No answer of these {sentences.counted(total, 'image')} is wrong.", Level.CALM)]
     told: list[Statement] = []
-    of = f"of {sentences.counted(wrong, 'mistake')}"
+    of = f"of {sentences.counted(n, 'mistake')}"
     suspected = sum(entry.suspected for entry in entries)
     silent = sum(entry.silent for entry in entries)
     copied = sum(bool(entry.copied) for entry in entries)
@@ -225,10 +226,10 @@ def _findings(entries: Sequence[Entry], shown: int, total: int) -> list[Statemen
         have = "has" if copied == 1 else "have"
         told.append(Statement(f"{copied} {of} {have} a copy, or nearly one, in the base.", Level.CAUTION))
     if not told:
-        told.append(Statement(f"Each of these {sentences.counted(wrong, 'mistake')} came with a warning.", Level.CALM))
+        told.append(Statement(f"Each of these {sentences.counted(n, 'mistake')} came with a warning.", Level.CALM))
     if shown < wrong:
-        which = "The most important" if shown == 1 else f"The {shown} most important"
-        told.append(Statement(f"{which} of {wrong:,} mistakes {'is' if shown == 1 else 'are'} shown."))
+        most = "most important one" if shown == 1 else f"{shown:,} most important"
+        told.append(Statement(f"The {most} of {wrong:,} mistakes {'is' if shown == 1 else 'are'} shown."))
     if wrong < FEWEST_ERRORS:
         share = percent(wrong / total)
         told.append(

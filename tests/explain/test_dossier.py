@@ -161,7 +161,7 @@ def test_a_limit_keeps_the_most_important_and_says_how_many_there_are() -> None:
     found = dossier(limit=1)
     assert names(found) == ["sure"]
     assert found.wrong == 3
-    assert "The most important of 3 mistakes is shown." in [said.text for said in found.statements]
+    assert "The most important one of 3 mistakes is shown." in [said.text for said in found.statements]
 
 
 def test_a_limit_changes_no_finding_about_all_mistakes() -> None:

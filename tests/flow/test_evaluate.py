@@ -158,7 +158,7 @@ def test_an_evaluation_of_another_kind_is_not_replaced(held: Path, tmp_path: Pat
     assert "is the evaluation of another kind (model), which would be lost" in said
     assert (out / "evaluation.json").read_bytes() == before
     with casebase.open(held) as opened, pytest.raises(UsageError, match="another kind"):
-        opened.evaluate("twins", options=TwinOptions(5, 0, 10, random_control=False)).save(out)
+        opened.evaluate("twins", options=TwinOptions(5, 0, 10, random_network=False)).save(out)
 
 
 def test_a_base_that_cannot_be_written_still_gives_figures(held: Path) -> None:

@@ -46,7 +46,8 @@ def test_a_folder_without_class_folders_says_where_images_belong(tmp_path: Path,
 
 def test_no_data_at_all_says_how_to_name_it(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "casebase index DATA" in call("index").expect(1).sentence
+    for command in ("index", "train"):
+        assert "no data named: give a folder or a manifest" in call(command).expect(1).sentence
     assert "no such folder" in call("index", "nowhere").expect(1).sentence
 
 

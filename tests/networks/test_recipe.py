@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -54,3 +56,16 @@ def test_a_constant_rate_is_constant_and_one_step_is_enough() -> None:
 def test_wrong_choices_are_told(wrong: dict[str, object], told: str) -> None:
     with pytest.raises(UsageError, match=told):
         Recipe(**wrong)
+
+
+def test_the_page_on_training_tells_the_default_recipe() -> None:
+    told = " ".join((Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8").split())
+    _, _, told = told.partition("## The recipe")
+    recipe = Recipe()
+    assert (recipe.optimiser, recipe.warm_up) == ("adamw", 0.25)
+    for said in (
+        f"rises to {recipe.lr:.4f} for a quarter of the steps (`--schedule {recipe.schedule}`)",
+        f"weight decay {recipe.weight_decay:g}, batches of {recipe.batch_size}",
+        f"at most {recipe.epochs} epochs, stopping after {recipe.patience} without",
+    ):
+        assert said in told
