@@ -40,7 +40,9 @@ def caveats(
     for case in alike.values():
         told.append(f"{printable(named(case))} looks like the query's own photograph; its likeness is no evidence")
     if len(classes) == 1:
-        told.append(f"this base has one class only ({printable(next(iter(classes)))}): nothing in it can contradict")
+        told.append(
+            f"every case of this base is predicted {printable(next(iter(classes)))!r}: no counterfactual can contradict"
+        )
     told += _short(k, called, nearest, twins, unlike, rivals)
     if semi is not None and not semi.rows:
         told.append("semi-factuals: no case of the predicted class lies between the query and its nearest rival case")
@@ -69,7 +71,7 @@ def _short(
     for rival in rivals:
         rows = [row for answer in unlike for row in answer.rows if row.case.predicted == rival.name]
         if not rival.available:
-            told.append(f"counterfactuals: no case of class {printable(rival.name)!r} in this base")
+            told.append(f"counterfactuals: no case of this base is predicted {printable(rival.name)!r}")
         elif len(rows) < k:
             told.append(
                 f"counterfactuals: {len(rows)} of {k} asked for; "

@@ -108,7 +108,7 @@ def no_case(found: Contender) -> str:
     """Why no case stands for a class."""
     name = printable(found.name)
     if not found.available:
-        return f"No case of class {name} in this base."
+        return f"No case of this base is predicted {name}."
     if not found.searched:
         return f"No case predicted {name} is left once the query's own copies are taken out."
     looked = "the only case" if found.searched == 1 else f"the {found.searched} nearest cases"

@@ -123,7 +123,7 @@ class _Sections:
     def _rival(self, place: int) -> Section:
         rival = self.answer.rivals[place]
         name = printable(rival.name)
-        empty = f"No case of class {name} in this base."
+        empty = f"No case of this base is predicted {name}."
         if rival.available:
             empty = f"No case predicted {name} is left once the query's own copies are taken out."
         lead = sentences.rival_lead(rival, self.answer.prediction.probabilities[self.answer.called])

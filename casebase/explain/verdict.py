@@ -60,9 +60,7 @@ def _contradicted(answer: Retrieval) -> list[_Fact]:
         kinds = sentences.objections(against, answer.called)
         return [(Statement(text, level), Statement(f"Of the {total} nearest, {kinds}."))]
     if not answer.counterfactuals and answer.nearest:
-        silent = (
-            "No case of another class could be compared: nothing in this base could have spoken against the answer."
-        )
+        silent = "No case of this base is predicted otherwise, so no counterfactual could speak against the answer."
         return [(Statement(silent, Level.CAUTION),)]
     return []
 

@@ -62,7 +62,7 @@ def test_the_order_is_that_of_the_page() -> None:
         "Why cat: twins",
         "Why not dog",
         "Why not owl",
-        "No case of class owl in this base.",
+        "No case of this base is predicted owl.",
         "Even if: still cat",
         "Trust score 1.8×",
         "! twins: 2 of 5 asked for",

@@ -155,7 +155,7 @@ def test_short_lists_are_said_and_not_padded() -> None:
 
 def test_a_rival_without_a_case_is_said() -> None:
     answer = put([row for row in CASES if not row.image.id.startswith("owl")])
-    assert "counterfactuals: no case of class 'owl' in this base" in answer.warnings
+    assert "counterfactuals: no case of this base is predicted 'owl'" in answer.warnings
     assert [(r.name, r.available) for r in answer.rivals] == [("dog", 2), ("owl", 0)]
 
 
@@ -164,7 +164,7 @@ def test_a_base_of_one_class_cannot_contradict_and_says_so() -> None:
     assert answer.counterfactuals == ()
     assert answer.semi_factuals == ()
     assert answer.trust.trust_score is None
-    assert any("one class only (cat)" in text for text in answer.warnings)
+    assert any("every case of this base is predicted 'cat'" in text for text in answer.warnings)
 
 
 def test_a_class_nobody_was_called_has_no_twins() -> None:

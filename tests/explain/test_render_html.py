@@ -162,7 +162,7 @@ def test_a_prediction_that_differs_from_the_label_is_struck_out_and_both_are_the
 def test_what_is_missing_is_said_where_it_would_stand(renderer: HtmlRenderer) -> None:
     made = Made(rivals=(Rival("owl", 0.1, "probable", 0),), semi_factuals=(), gone=("n1",))
     text = renderer.page(made.report)
-    assert '<p class="empty">No case of class owl in this base.</p>' in text
+    assert '<p class="empty">No case of this base is predicted owl.</p>' in text
     assert "No case predicted cat lies between the query and its nearest rival case." in text
     assert "No picture of train/cat/n1.jpg: its file is gone, and no thumbnail was kept." in text
 

@@ -104,7 +104,7 @@ def test_every_empty_list_says_why() -> None:
     assert {section.key: section.empty for section in report.sections} == {
         "nearest": "No case to compare with: this base holds nothing but the query itself.",
         "twins": "No case predicted cat in this base; nothing here can be called a twin.",
-        "rival-1": "No case of class owl in this base.",
+        "rival-1": "No case of this base is predicted owl.",
         "rival-2": "No case predicted fox is left once the query's own copies are taken out.",
         "even-if": "This needs a twin and a case of another class, and one of them is missing.",
     }

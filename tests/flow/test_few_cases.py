@@ -46,7 +46,7 @@ def test_a_base_with_one_class_cannot_contradict_and_says_so(
     assert answer["counterfactuals"] == answer["semi_factuals"] == []
     assert len(answer["twins"]) == 3
     warned = " ".join(answer["warnings"])
-    assert "one class only" in warned
+    assert "every case of this base is predicted 'cat'" in warned
     assert "twins: 3 of 5" in warned
     call("query", stranger, "--base", base, "--report", tmp_path / "why.html").expect(0)
     assert call("query", stranger, "--base", base, "--rival", "dog").expect(2).sentence
