@@ -74,7 +74,7 @@ def test_without_a_case_of_the_predicted_class_nothing_is_comparable() -> None:
 
 def test_a_base_that_could_not_have_contradicted_is_not_called_calm() -> None:
     report = Made(counterfactuals=(), semi_factuals=(), rivals=(), trust=None, probabilities={"cat": 1.0}).report
-    assert report.verdict.text.startswith("No case of another class could be compared")
+    assert report.verdict.text.startswith("No case of this base is predicted otherwise")
     assert report.runner_up is None
 
 
