@@ -72,5 +72,9 @@ class Lines:
         for command in commands:
             self.console.print(self._text(f"  {command}"), soft_wrap=True)
 
+    def _whole(self, text: str, style: str = "") -> None:
+        """A line with a path, never broken, so that the path can be copied."""
+        self.console.print(self._text(text, style), soft_wrap=True)
+
     def _gap(self) -> None:
         self.console.print()

@@ -81,7 +81,7 @@ class _Screen(Lines):
     def next_commands(self) -> None:
         """Where the pages are, and what to type next."""
         self._gap()
-        self._print(self._text(f"index: {os.path.relpath(self.saved / 'index.html')}", "bold"))
+        self._whole(f"index: {os.path.relpath(self.saved / 'index.html')}", "bold")
         first = next(iter(self.dossier.entries), None)
         base = self.dossier.facts.get("base", DEFAULT_BASE)
         if first is not None:

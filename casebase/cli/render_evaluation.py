@@ -44,11 +44,12 @@ def terminal(evaluation: Evaluation, console: Console, *, page: Path | None, fol
             screen.table(table)
     screen.gap()
     if page is not None:
-        screen.line(f"The page, with figures and every row: {page}")
+        screen.line("The page, with figures and every row:")
+        screen.whole(str(page))
     if following:
         screen.line("Next:", "dim")
     for command in following:
-        screen.command(command)
+        screen.whole(command)
 
 
 class _Screen:
@@ -72,9 +73,9 @@ class _Screen:
         padded = Padding(self.text(text, style), (0, 0, 0, indent), expand=False)
         self.console.print(padded, width=self.width, overflow="fold")
 
-    def command(self, command: str) -> None:
-        """A command to copy, on one line however long: broken in two, it is two commands where it is pasted."""
-        self.console.print(self.text(f"  {command}"), soft_wrap=True)
+    def whole(self, text: str) -> None:
+        """A path or a command to copy, on one line however long: a command broken in two is two commands."""
+        self.console.print(self.text(f"  {text}"), soft_wrap=True)
 
     def statement(self, said: Statement) -> None:
         grid = Grid.grid()

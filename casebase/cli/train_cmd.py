@@ -158,9 +158,9 @@ def show(done: Trained, screen: Screen, base: Path | None) -> None:
     out = screen.out()
     folder = printable(str(done.folder))
     if done.already:
-        out.print(Text(f"{folder} holds this training already; --fresh trains anew"))
+        out.print(Text(f"{folder} holds this training already; --fresh trains anew"), soft_wrap=True)
     classes = ", ".join(map(printable, done.classes[:SHOWN])) + (", …" if len(done.classes) > SHOWN else "")
-    out.print(Text(f"{done.network} with {len(done.classes)} classes ({classes}) at {folder}"))
+    out.print(Text(f"{done.network} with {len(done.classes)} classes ({classes}) at {folder}"), soft_wrap=True)
     for part, found in done.accuracy.items():
         out.print(Text(f"  {PARTS[part]:<11} {_accuracy(found)}"))
     why = "lowest validation loss" if done.selected_by == "val_loss" else "the last one"
