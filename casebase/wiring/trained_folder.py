@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from casebase.evaluations import Measured
 from casebase.explanations import Level, Statement
 from casebase.indexer.sources import TRAINING, Source, open_source
 from casebase.indexer.splitting import Division
-from casebase.reading import printable
+from casebase.reading import percent, printable
 from casebase.trained import Epoch, Trained
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ def metadata(
     skipped: int,
 ) -> dict[str, Any]:
     """The training as JSON, for ``model.json``."""
+    measured = tuned.metrics()
     return {
-        **tuned.metrics(),
+        **measured,
         "casebase": casebase.__version__,
         "data_digest": parts.digest,
         "counts": parts.counts(),
@@ -44,9 +45,28 @@ def metadata(
         "leaks": list(parts.leaks),
         "skipped": skipped,
         "normalisation": dict(normalisation),
-        "warnings": list(warnings),
+        "warnings": [*warnings, *nothing_learnt(measured["accuracy"], parts.counts())],
         "key": dict(key),
     }
+
+
+def nothing_learnt(accuracy: Mapping[str, Mapping[str, Any]], counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """What to say where the network is right no more often than one answer given to every image would be.
+
+    ``accuracy`` has ``value`` in [0, 1] by part, ``counts`` images by part and label. Validation images tell, or
+    training images where there are none.
+    """
+    part = "val" if "val" in accuracy else "train"
+    value, labels = accuracy[part]["value"], counts[part]
+    name = max(labels, key=lambda label: labels[label])
+    always = labels[name] / sum(labels.values())
+    if value <= always:
+        images = "validation" if part == "val" else "training"
+        yield (
+            f"nothing was learnt: {percent(value)} of the {images} images are right, and always answering "
+            f"{printable(name)} would be right on {percent(always)}; "
+            "try more --epochs, or another --lr"
+        )
 
 
 def finished(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from casebase import comparison
 from casebase.evaluate.ranking import Ranking
 
 
@@ -107,3 +108,14 @@ def test_the_risk_coverage_curve_ends_at_the_error_rate() -> None:
     coverage, risk = Ranking.of(np.array([3.0, 2.0, 1.0, 1.0]), np.array([False, True, True, False])).ties().risk()
     assert coverage.tolist() == [0.25, 0.5, 1.0]
     assert risk.tolist() == [0.0, 0.5, 0.5]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(1, 3)), min_size=1, max_size=12))
+def test_reports_and_evaluations_mean_one_augrc(rows: list[tuple[int, bool, int]]) -> None:
+    """Reports weigh images, evaluations repeat them; the area is the same."""
+    score, wrong = [float(s) for s, _, _ in rows], [w for _, w, _ in rows]
+    measured = comparison.area(np.array(score), ~np.array(wrong))
+    assert measured(np.ones((1, len(rows))))[0] == pytest.approx(figures(score, wrong)["augrc"], abs=1e-12)
+    drawn = [n for _, _, n in rows]
+    repeated = figures(list(np.repeat(score, drawn)), list(np.repeat(wrong, drawn)))
+    assert measured(np.array([drawn], float))[0] == pytest.approx(repeated["augrc"], abs=1e-12)
