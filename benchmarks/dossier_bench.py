@@ -28,7 +28,7 @@ from casebase import api, clock, hashing, settings
 from casebase.cases import SourceImage
 from casebase.explain import encoding
 from casebase.explain.album import in_threads
-from casebase.explain.passes import BATCH, Passes
+from casebase.explain.passes import BATCH, Passes, side_by_side
 from casebase.networks.explained import ExplainedNetwork
 from casebase.ports import Changes, Entry
 from casebase.spaces import NETWORK_SPACE
@@ -85,8 +85,7 @@ class Prepared:
             reads = passes.read(keyed) if passes.closed else {}
             classes = list(networks.classifier.classes)
             started = clock.seconds()
-            for size in self.batches:
-                network.read(views[:size])
+            side_by_side(network.read, [views[:size] for size in self.batches])
             for start in range(0, self.cams, BATCH):
                 pairs = [(str(i), classes[(start + i) % len(classes)]) for i in range(min(BATCH, self.cams - start))]
                 passes.cams(pairs, keyed, reads)

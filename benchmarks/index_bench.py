@@ -34,7 +34,7 @@ from casebase import api, reading, settings, wiring
 from casebase.indexer import index, open_source
 from casebase.indexer.batches import chunked, in_order
 from casebase.indexer.service import Classification, Plan
-from casebase.networks import backbones
+from casebase.networks import backbones, devices
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.precision import agreement
 from casebase.spaces import NETWORK_SPACE
@@ -112,7 +112,7 @@ class Contest:
             settle=lambda: Classification(None, reclassify=False, facts=facts),
             workers=self._workers,
             batch_size=self.network.batch_size,
-            around=wiring.one_thread_each(),
+            around=devices.one_thread_each(),
         )
         store.embed_seconds = index(self._source, plan, store, 1).embed_seconds
         return store
@@ -125,7 +125,7 @@ class Contest:
             pass
 
     def _forward(self) -> None:
-        with wiring.one_thread_each():
+        with devices.one_thread_each():
             for _ in in_order(self.network.read, self._ready, self._workers):
                 pass
 

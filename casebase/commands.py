@@ -49,13 +49,16 @@ def place(path: Path) -> str:
     ``..`` behind a linked folder leads out of the link's target: there the folders are followed. What looks like an
     option gets ``./`` in front.
     """
-    whole = Path(os.path.abspath(path))
-    if ".." in path.parts and not _same(whole, path):
-        whole = Path(os.path.realpath(path.parent), path.name)
+    whole = os.path.abspath(path)
+    if ".." in path.parts and not _same(Path(whole), path):
+        whole = os.path.join(os.path.realpath(path.parent), path.name)
     try:
-        inside = str(whole.relative_to(Path.cwd()))
-    except (ValueError, OSError):  # elsewhere, or in a folder that is gone
-        return str(whole)
+        here = os.path.join(os.getcwd(), "")
+    except OSError:  # a folder that is gone
+        return whole
+    if not os.path.join(whole, "").startswith(here):
+        return whole
+    inside = whole[len(here) :] or "."
     return f"./{inside}" if inside.startswith("-") else inside
 
 

@@ -242,6 +242,8 @@ def _one_line(error: BaseException) -> str:
 
 def printable(text: str) -> str:
     """Text that is safe to print: control characters and unpaired surrogates become visible marks."""
+    if text.isprintable():
+        return text
     try:
         shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     except UnicodeEncodeError:  # surrogates that stand for no byte, as JSON can bring them

@@ -70,7 +70,6 @@ HOMES: Mapping[str, frozenset[str]] = {
 }
 # (module, function, library): where a library may be named away from home, and why
 AWAY: Mapping[tuple[str, str, str], str] = {
-    ("casebase.wiring.machine", "one_thread_each", "torch"): "the indexer runs workers with it and knows no torch",
     ("casebase.wiring.machine", "environment", "torch"): "`doctor` tells whether torch and torchvision fit together",
     ("casebase.wiring.machine", "environment", "torchvision"): "the same",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from casebase.cli.lines import Lines
 from casebase.cli.render_terminal import shortened
-from casebase.commands import named
+from casebase.commands import named, place
 from casebase.dossiers import Dossier, Entry, Group
 from casebase.explain import entry_commands, times
 from casebase.explanations import Level
@@ -57,12 +56,12 @@ class _Screen(Lines):
     def rows(self) -> None:
         """Every group as a table, the most important first."""
         left = MOST
-        for place, group in enumerate(self.dossier.groups):
+        for number, group in enumerate(self.dossier.groups):
             shown = group.entries[:left]
             if not shown:
                 break
             self._gap()
-            self._group(group, shown, headed=place == 0)
+            self._group(group, shown, headed=number == 0)
             left -= len(shown)
         hidden = len(self.dossier.entries) - min(MOST, len(self.dossier.entries))
         if hidden:
@@ -81,7 +80,7 @@ class _Screen(Lines):
     def next_commands(self) -> None:
         """Where the pages are, and what to type next."""
         self._gap()
-        self._whole(f"index: {os.path.relpath(self.saved / 'index.html')}", "bold")
+        self._whole(f"index: {place(self.saved / 'index.html')}", "bold")
         first = next(iter(self.dossier.entries), None)
         base = self.dossier.facts.get("base", DEFAULT_BASE)
         if first is not None:

@@ -66,8 +66,17 @@ def measure(view: Pixels, values: NDArray[np.float32], target: str, probability:
 
 
 def _hide(view: Pixels, blurred: Pixels, cells: NDArray[np.int64]) -> Pixels:
-    mask = np.zeros(CELLS * CELLS, dtype=np.uint8)
-    mask[cells] = 255
+    """A picture whose cells, counted in reading order, are blurred."""
     height, width = view.shape[:2]
-    whole = Image.fromarray(mask.reshape(CELLS, CELLS)).resize((width, height), Image.Resampling.NEAREST)
-    return np.where(np.asarray(whole)[..., None] > 0, blurred, view)
+    rows, columns = _edges(height), _edges(width)
+    hidden = view.copy()
+    for cell in cells.tolist():
+        row, column = divmod(cell, CELLS)
+        part = slice(rows[row], rows[row + 1]), slice(columns[column], columns[column + 1])
+        hidden[part] = blurred[part]
+    return hidden
+
+
+def _edges(length: int) -> list[int]:
+    """Where the cells of a side begin, and the end: pixel x belongs to the cell that its middle lies in."""
+    return [-(-(2 * length * cell - CELLS) // (2 * CELLS)) for cell in range(CELLS)] + [length]

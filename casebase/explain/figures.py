@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +35,21 @@ def within(pixels: Pixels, side: int) -> Pixels:
 
 def quadrants(values: NDArray[np.float32]) -> tuple[float, float, float, float] | None:
     """Shares of a map's positive mass ``(h, w)`` by quadrant, in reading order; None where there is no such mass."""
-    mass = np.repeat(np.repeat(np.clip(np.nan_to_num(values.astype(np.float64)), 0.0, None), 2, axis=0), 2, axis=1)
+    mass = np.clip(np.nan_to_num(values.astype(np.float64)), 0.0, None)
     total = float(mass.sum())
     if total <= 0:
         return None
-    h, w = values.shape  # after doubling, the middle lies at h and w, also for odd sizes
-    parts = (mass[:h, :w], mass[:h, w:], mass[h:, :w], mass[h:, w:])
-    shares = [float(part.sum()) / total for part in parts]
-    return shares[0], shares[1], shares[2], shares[3]
+    height, width = values.shape
+    upper, left = _first_half(height), _first_half(width)
+    top = float(upper @ mass @ left), float(upper @ mass @ (1.0 - left))
+    low = float((1.0 - upper) @ mass @ left), float((1.0 - upper) @ mass @ (1.0 - left))
+    return top[0] / total, top[1] / total, low[0] / total, low[1] / total
+
+
+@cache
+def _first_half(length: int) -> NDArray[np.float64]:
+    """How much of each cell of a side lies in its first half: a middle cell is shared."""
+    return np.clip(length / 2 - np.arange(length), 0.0, 1.0)
 
 
 def in_words(values: NDArray[np.float32]) -> str:

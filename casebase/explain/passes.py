@@ -12,15 +12,15 @@ other networks are left to torchcam.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from casebase.errors import UsageError
-from casebase.explain.album import Shelf
+from casebase.explain.album import Shelf, cores, in_threads
 from casebase.explanations import Pixels
 from casebase.ports import Matrix, Vector
 
@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from casebase.explain.service import ExplainedNetwork
 
 BATCH = 16
-"""Pictures per forward pass: enough to keep the cores busy, few enough to stay in a few hundred megabytes."""
+"""Most pictures per forward pass: enough to keep a core busy, few enough to stay in a few hundred megabytes."""
 KEPT_BYTES = 96_000_000
 """Feature maps that are kept: those of about 900 cases with ResNet-18 at 224 pixels."""
 KEPT_MAPS = 4_000_000
 
 Map = NDArray[np.float32]
+Views = NDArray[np.uint8]
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +91,9 @@ class Passes:
             if held is not None:
                 found[key] = held
         missing = [key for key in views if key not in found]
-        for start in range(0, len(missing), BATCH):
-            keys = missing[start : start + BATCH]
-            features, maps, scores = self._network.read_maps(np.stack([views[key] for key in keys]))
+        parts = shares(missing)
+        passed = side_by_side(lambda keys: self._network.read_maps(np.stack([views[key] for key in keys])), parts)
+        for keys, (features, maps, scores) in zip(parts, passed, strict=True):
             for key, one, spatial, said in zip(keys, features, maps, scores, strict=True):
                 found[key] = Read(one.copy(), spatial.copy(), said.copy())  # a row must not keep its batch alive
                 self._reads.put(key, found[key])
@@ -140,13 +143,34 @@ class Passes:
                 self._cams.put(f"{key} {name}", found[key, name])
         return found
 
-    def probabilities(self, views: NDArray[np.uint8], names: Sequence[str]) -> Vector:
+    def probabilities(self, views: Views, names: Sequence[str]) -> Vector:
         """The softmax ``(N,)`` of one class for each of ``(N, H, W, 3) uint8`` views."""
-        found: list[Vector] = []
-        for start in range(0, len(views), BATCH):
-            softmax = self._network.read(views[start : start + BATCH]).probabilities
-            if softmax is None:
-                raise UsageError("this network has no class names, so no probabilities")
-            columns = [self._place[name] for name in names[start : start + BATCH]]
-            found.append(softmax[np.arange(len(columns)), columns])
-        return np.concatenate(found) if found else np.zeros(0, np.float32)
+        parts = shares(range(len(views)))
+        passed = side_by_side(lambda rows: self._softmax(views[rows[0] : rows[-1] + 1]), parts)
+        if not passed:
+            return np.zeros(0, np.float32)
+        columns = [self._place[name] for name in names]
+        return np.concatenate(passed)[np.arange(len(columns)), columns]
+
+    def _softmax(self, views: Views) -> Matrix:
+        found = self._network.read(views).probabilities
+        if found is None:
+            raise UsageError("this network has no class names, so no probabilities")
+        return found
+
+
+def shares(items: Sequence[A]) -> list[Sequence[A]]:
+    """Items in parts of at most ``BATCH``, of one size as nearly as can be, and as many to every core."""
+    laps = max(1, -(-len(items) // (BATCH * cores())))
+    size = max(1, -(-len(items) // (laps * cores())))
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def side_by_side(work: Callable[[Sequence[A]], B], parts: Sequence[Sequence[A]]) -> list[B]:
+    """One forward pass per part, in order: each core has a part of its own, since cores that share one wait."""
+    from casebase.networks.devices import one_thread_each
+
+    if len(parts) < 2:
+        return [work(part) for part in parts]
+    with one_thread_each():
+        return in_threads(work, parts)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from casebase.errors import UsageError
@@ -37,3 +41,31 @@ def fast_bf16(device: str) -> bool:
         return native and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     except (AttributeError, RuntimeError):  # a torch built without oneDNN
         return False
+
+
+class _Alone:
+    """Who is inside :func:`one_thread_each`, and what torch's setting was before the first came."""
+
+    lock = threading.Lock()
+    inside = 0
+    before = 1
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Networks run on one thread for every caller, so that several run side by side without waiting for each other.
+
+    torch's setting is one for the whole process: it is put back when the last of those inside leaves.
+    """
+    with _Alone.lock:
+        if not _Alone.inside:
+            _Alone.before = torch.get_num_threads()
+            torch.set_num_threads(1)
+        _Alone.inside += 1
+    try:
+        yield
+    finally:
+        with _Alone.lock:
+            _Alone.inside -= 1
+            if not _Alone.inside:
+                torch.set_num_threads(_Alone.before)

@@ -10,7 +10,7 @@ from casebase.wiring.asking import networks_of
 from casebase.wiring.choices import ModelChoice
 from casebase.wiring.demo import examples, fetch_pets, train_birds
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
-from casebase.wiring.machine import environment, one_thread_each, workers
+from casebase.wiring.machine import environment, workers
 from casebase.wiring.measuring import EVALUATIONS, evaluate, evaluation_writer
 from casebase.wiring.stores import (
     check_out,
@@ -47,7 +47,6 @@ __all__ = [
     "leaks_told",
     "made_anew",
     "networks_of",
-    "one_thread_each",
     "prepare",
     "renderer",
     "save_picture",

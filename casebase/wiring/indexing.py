@@ -27,7 +27,7 @@ from casebase.wiring.choices import (
     in_its_names,
     in_precision,
 )
-from casebase.wiring.machine import one_thread_each, workers
+from casebase.wiring.machine import workers
 from casebase.wiring.trained_folder import LEAKS, held_out_by_model, leaks_of, leaks_told
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def prepare(
 
     Raises ``FingerprintMismatch`` where the base was made by another network, and all errors of loading.
     """
+    from casebase.networks.devices import one_thread_each
+
     wanted = _spaces(store, spaces)
     listed = source.chosen(run.split, run.limit)
     labels = sorted({image.label for image in listed})

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from casebase.explain.album import Shelf
 from casebase.explain.cam import GradCam, is_head_over_cells
-from casebase.explain.passes import BATCH, Passes
+from casebase.explain.passes import BATCH, Passes, shares, side_by_side
+from casebase.networks.devices import one_thread_each
 from casebase.networks.explained import ExplainedNetwork
 from casebase.ports import Reading
 from tests.networks.conftest import small, views_for
@@ -135,17 +136,56 @@ def resnet10() -> ExplainedNetwork:
     return ExplainedNetwork(small("casebase:resnet10"))
 
 
-def test_a_picture_is_read_once_and_passes_are_batched(resnet10: ExplainedNetwork) -> None:
+def test_a_picture_is_read_once_and_passes_are_batched(
+    resnet10: ExplainedNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("casebase.explain.passes.cores", lambda: 1)
     network = Counting(resnet10)
     passes = Passes(network, resnet10.classes or ())  # type: ignore[arg-type]  # everything else is passed on
     views = {f"v{i}": view for i, view in enumerate(views_for(resnet10.loaded, BATCH + 5))}
     first = passes.read(views)
-    assert network.batches == [BATCH, 5]
+    assert sorted(network.batches) == [10, 11]
+    first_time = list(network.batches)
     again = passes.read({"v3": views["v3"], "new": views["v1"]})
-    assert network.batches == [BATCH, 5, 1]
+    assert network.batches == [*first_time, 1]
     assert again["v3"] is first["v3"]
     passes.probabilities(np.stack(list(views.values())), ["class 1"] * len(views))
-    assert network.batches == [BATCH, 5, 1, BATCH, 5]
+    assert sorted(network.batches) == [1, 10, 10, 11, 11]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, BATCH, BATCH + 1, 5 * BATCH + 3])
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_every_core_gets_as_much(count: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("casebase.explain.passes.cores", lambda: workers)
+    parts = shares(range(count))
+    assert [item for part in parts for item in part] == list(range(count))
+    sizes = [len(part) for part in parts]
+    assert max(sizes, default=0) <= BATCH
+    assert max(sizes[:-1], default=0) == min(sizes[:-1], default=0), "all but the last are of one size"
+    assert len(parts) <= workers * -(-count // (BATCH * workers)), "no lap more than needed"
+
+
+def test_passes_side_by_side_leave_torch_as_it_was(resnet10: ExplainedNetwork) -> None:
+    views = views_for(resnet10.loaded, 6)
+    seen: list[int] = []
+
+    def work(rows: range) -> np.ndarray:
+        seen.append(torch.get_num_threads())
+        return resnet10.read(views[rows[0] : rows[-1] + 1]).features
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        found = side_by_side(work, [range(3), range(3, 6)])
+        assert (seen, torch.get_num_threads()) == ([1, 1], 3)
+        with one_thread_each():
+            with one_thread_each():
+                pass
+            assert torch.get_num_threads() == 1, "the outer one still holds"
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert np.concatenate(found) == pytest.approx(resnet10.read(views).features, abs=1e-5)
 
 
 def test_the_softmax_is_that_of_each_views_own_class(resnet10: ExplainedNetwork) -> None:

@@ -155,7 +155,8 @@ def test_the_screen_says_the_same_in_80_columns_and_without_colour(wrong: Path, 
     for said in (narrow, call("errors", "--base", wrong, "--out", out, "--no-overlays").expect(0)):
         assert colourless(said.out)
         shown, _, commands = said.out.partition("Next:")
-        assert max(map(len, shown.splitlines())) <= 100
+        screen = [line for line in shown.splitlines() if str(tmp_path) not in line]  # a path is never broken
+        assert max(map(len, screen)) <= 100
         assert all(line.startswith("  casebase ") for line in commands.strip("\n").splitlines()), "unbroken"
         assert "2 of 14 answers are wrong" in said.out
         assert "dog → cat" in said.out
