@@ -34,7 +34,8 @@ def frozen(values: NDArray[Any]) -> NDArray[Any]:
 class SaliencyMap:
     """Where a network looked for one class: ``values (H, W) float32`` in [0, 1], min-max scaled per image.
 
-    ``degenerate`` names why a map means nothing (constant, not finite), or is None.
+    ``degenerate`` names why a map means nothing (constant, not finite), or is None. ``facts`` say how it was made:
+    library and version, layer, samples, seed, and what was measured on the way.
     """
 
     values: NDArray[np.float32]
@@ -43,6 +44,7 @@ class SaliencyMap:
     image_id: str
     layer: str
     degenerate: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

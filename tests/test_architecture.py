@@ -299,7 +299,7 @@ def test_a_good_sample_passes(tmp_path: Path) -> None:
         ("networks/heads.py", "import chromadb", "networks may not name 'chromadb'"),
         ("networks/heads.py", "from casebase.explain import x", "networks may not name explain"),
         ("networks/heads.py", "from casebase import wiring", "networks may not name wiring"),
-        ("explain/cam.py", "from casebase.storage import verify", "explain may not name storage"),
+        ("explain/saliency/cams.py", "from casebase.storage import verify", "explain may not name storage"),
         ("indexer/service.py", "async def f():\n    import torch", "indexer may not name 'torch'"),
         ("wiring.py", "from casebase.api import Base", "wiring may not name api"),
         ("wiring.py", "def other():\n    import torch", "wiring may not name 'torch'"),

@@ -25,7 +25,7 @@ from casebase.explanations import Pixels
 from casebase.ports import Matrix, Vector
 
 if TYPE_CHECKING:
-    from casebase.explain.cam import GradCam
+    from casebase.explain.saliency.cams import GradCam
     from casebase.explain.service import ExplainedNetwork
 
 BATCH = 16
@@ -72,7 +72,7 @@ class Passes:
         return self._closed
 
     def _checked(self) -> bool:
-        from casebase.explain import cam
+        from casebase.explain.saliency import cams
 
         network, layer = self._network, self._network.spatial_layer
         if layer is None or network.pooling != "identity":
@@ -81,7 +81,7 @@ class Passes:
         if any(row is None for row in rows):
             return False
         head: Matrix = np.stack([row for row in rows if row is not None])
-        return cam.is_head_over_cells(network.module, layer, head, network.preprocess.crop, network.lock)
+        return cams.is_head_over_cells(network.module, layer, head, network.preprocess.crop, network.lock)
 
     def read(self, views: Mapping[str, Pixels]) -> dict[str, Read]:
         """What the network makes of pictures ``(H, W, 3) uint8`` by key; raises ``NoTargetLayer`` without maps."""
@@ -123,7 +123,7 @@ class Passes:
         return found
 
     def _by_gradient(self, pairs: Sequence[tuple[str, str]], views: Mapping[str, Pixels]) -> dict[tuple[str, str], Map]:
-        from casebase.explain.cam import GradCam
+        from casebase.explain.saliency.cams import GradCam
 
         if self._method is None:
             self._method = GradCam(self._network.module, self._network.spatial_layer, self._network.lock)
@@ -136,10 +136,8 @@ class Passes:
         for start in range(0, len(missing), BATCH):
             part = missing[start : start + BATCH]
             images = self._network.preprocess.normalise(np.stack([views[key] for key, _ in part]))
-            for (key, name), values in zip(
-                part, self._method.raw(images, [self._place[n] for _, n in part]), strict=True
-            ):
-                found[key, name] = values.copy()
+            for (key, name), one in zip(part, self._method.raw(images, [self._place[n] for _, n in part]), strict=True):
+                found[key, name] = one.values
                 self._cams.put(f"{key} {name}", found[key, name])
         return found
 

@@ -6,11 +6,10 @@ and forward passes are batched across answers.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +22,12 @@ from casebase.errors import ImageError, NoTargetLayer, UsageError
 from casebase.explain import deletion, where_map
 from casebase.explain.album import Album, Look, Thumbnail, ahead, in_threads
 from casebase.explain.passes import Passes, Read
+from casebase.explain.saliency import scaled
+from casebase.explain.saliency.method import Network
 from casebase.explanations import QUERY_ID, Deletion, Explanation, Pixels, SaliencyMap, Shown, WhereMap, frozen
 from casebase.panel import low_margin
 from casebase.ports import Matrix, Reading, Vector
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
-
-if TYPE_CHECKING:
-    from torch import nn
 
 METHODS = ("gradcam",)
 RIVALS_MAPPED = 3
@@ -41,21 +39,13 @@ BLOCK = 8
 Query = reading.Picture | Case
 
 
-class ExplainedNetwork(Protocol):
-    """What explaining needs of the network: its module, its last spatial layer, and its feature maps."""
+class ExplainedNetwork(Network, Protocol):
+    """What explaining needs of the network beyond its maps: how the features come from the layer, and readings."""
 
-    @property
-    def module(self) -> nn.Module: ...
-    @property
-    def spatial_layer(self) -> str | None: ...
     @property
     def pooling(self) -> str | None: ...
     @property
     def pooled_exactly(self) -> bool: ...
-    @property
-    def lock(self) -> threading.Lock | threading.RLock: ...
-    @property
-    def preprocess(self) -> reading.Preprocess: ...
 
     def read(self, views: NDArray[np.uint8]) -> Reading:
         """Features and class probabilities of ``(N, H, W, 3) uint8`` views."""
@@ -279,11 +269,9 @@ class Explainer:
             for work in block.works:
                 work.warnings.append(f"no overlays: {error}")
             return
-        from casebase.explain.cam import scaled
-
-        layer = self._network.spatial_layer or ""
+        facts = {"layer": self._network.spatial_layer}
         for work, image, target in wanted:
-            found = scaled(maps[work.key(image), target], METHODS[0], target, image, layer)
+            found = scaled(maps[work.key(image), target], METHODS[0], target, image, facts)
             work.saliency[image, target] = found
             if found.degenerate and image == QUERY_ID:
                 work.warnings.append(f"the map for {reading.printable(target)} means nothing: {found.degenerate}")

@@ -84,6 +84,13 @@ class Engine:
         with torch.inference_mode():
             return self._collect(output, layer, head, maps=maps)
 
+    def scores(self, images: Tensor) -> Tensor:
+        """The output ``(N, K) float32`` for normalised images ``(N, 3, H, W)``, already cast and laid out."""
+        with torch.inference_mode(), self._autocast():
+            ready = images.to(self._device, torch.float32).contiguous(memory_format=torch.channels_last)
+            found: Tensor = self._net(ready).float()
+            return found
+
     def _collect(self, output: Tensor, layer: Tensor | None, head: Tensor | None, *, maps: bool) -> Pass:
         spatial = layer if maps else None
         if self._anatomy.pooling is not None and layer is not None:

@@ -159,6 +159,13 @@ class ExplainedNetwork:
         found = self._engine.run(views)
         return Reading(_array(found.features), self._probabilities(found.scores))
 
+    def scores(self, images: NDArray[np.float32]) -> Matrix:
+        """Class scores before softmax ``(N, K) float32`` of normalised images ``(N, 3, H, W)``.
+
+        For images that no file holds, such as those a metric has altered; any size that the network takes.
+        """
+        return _array(self._engine.scores(torch.from_numpy(np.ascontiguousarray(images, np.float32))))
+
     def read_maps(self, views: NDArray[np.uint8]) -> tuple[Matrix, NDArray[np.float32], Matrix]:
         """Features ``(N, D)``, maps ``(N, C, h, w)`` and scores ``(N, K)``, float32, from one forward pass.
 

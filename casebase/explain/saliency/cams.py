@@ -11,9 +11,11 @@ torchcam is not safe on several threads, so a lock is held from hooking to unhoo
 
 from __future__ import annotations
 
-import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,29 +23,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from casebase.errors import NoTargetLayer
-from casebase.explanations import SaliencyMap, frozen
+from casebase.explain.saliency.guard import safe_copy
+from casebase.explain.saliency.method import Images, Method, MethodSettings, Network, RawMap, Saliency
 from casebase.networks.anatomy import probe
 
 BATCH = 16
 _SAME = 1e-4
 
 
-def safe_copy(module: nn.Module) -> nn.Module:
-    """A copy in eval mode that shares all weights, overwrites no activation in place and carries no hook."""
-    shared = {id(t): t for t in [*module.parameters(), *module.buffers()]}
-    copied = copy.deepcopy(module, shared).eval()
-    for part in copied.modules():
-        if getattr(part, "inplace", False):
-            part.inplace = False  # type: ignore[assignment]  # nn.ReLU and its relatives declare it as bool
-        part._forward_hooks.clear()
-        part._forward_pre_hooks.clear()
-    return copied
-
-
 class GradCam:
     """Grad-CAM of one network at one layer. ``layer`` is a submodule's name; its output must be ``(N, D, h, w)``."""
-
-    name = "gradcam"
 
     def __init__(self, module: nn.Module, layer: str | None, lock: threading.Lock | threading.RLock) -> None:
         if layer is None:
@@ -55,11 +44,16 @@ class GradCam:
         self._module = safe_copy(module)
         self._lock = lock
 
-    def raw(self, images: NDArray[np.float32], targets: Sequence[int]) -> NDArray[np.float32]:
-        """Maps ``(N, h, w) float32`` >= 0, not scaled, of normalised ``images (N, 3, H, W)``, one class index each."""
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """Library, version and layer."""
+        return {"library": f"torchcam {version('torchcam')}", "layer": self.layer}
+
+    def raw(self, images: Images, targets: Sequence[int]) -> list[RawMap]:
+        """Maps ``(h, w) float32`` >= 0, one class index each; NaN where the scores are not finite."""
         from torchcam.methods import GradCAM
 
-        found = []
+        found: list[RawMap] = []
         parameter = next(self._module.parameters())
         with self._lock, torch.inference_mode(False), torch.enable_grad():
             for start in range(0, len(images), BATCH):
@@ -74,17 +68,18 @@ class GradCam:
                     finally:
                         tap.remove()
                 finite = torch.isfinite(scores).all(dim=1)  # torchcam sums around NaN and would show a clean map
-                found.append(torch.where(finite[:, None, None], maps.detach().float(), torch.nan).cpu().numpy())
-        return np.concatenate(found)
+                clean = torch.where(finite[:, None, None], maps.detach().float(), torch.nan).cpu().numpy()
+                found += [RawMap(values.copy()) for values in clean]
+        return found
 
-    def explain(
-        self, images: NDArray[np.float32], targets: Sequence[int], names: Sequence[str], ids: Sequence[str]
-    ) -> list[SaliencyMap]:
-        """Scaled maps; ``names`` and ``ids`` are the class and the image of each row."""
-        return [
-            scaled(values, self.name, name, image, self.layer)
-            for values, name, image in zip(self.raw(images, targets), names, ids, strict=True)
-        ]
+
+def _gradcam(network: Network, settings: MethodSettings) -> Saliency:
+    return GradCam(network.module, settings.layer or network.spatial_layer, network.lock)
+
+
+METHODS = (
+    Method("gradcam", "Grad-CAM", "Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391", _gradcam, passes=3),
+)
 
 
 def is_head_over_cells(
@@ -124,17 +119,3 @@ def is_head_over_cells(
             ):
                 return False
     return True
-
-
-def scaled(values: NDArray[np.float32], method: str, target: str, image: str, layer: str) -> SaliencyMap:
-    """A raw map min-max scaled to [0, 1]; one that says nothing is all zeros and names its reason."""
-    reason = None
-    if not np.isfinite(values).all():
-        reason = "the map is not finite"
-    elif float(np.ptp(values)) <= 1e-12 * max(1.0, float(np.abs(values).max())):
-        reason = "the map is zero everywhere" if not values.any() else "the map is the same everywhere"
-    if reason is not None:
-        flat = frozen(np.zeros(values.shape, dtype=np.float32))
-        return SaliencyMap(flat, method, target, image, layer, reason)
-    low = values.min()
-    return SaliencyMap(frozen((values - low) / np.ptp(values)), method, target, image, layer)

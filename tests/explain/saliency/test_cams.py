@@ -8,6 +8,7 @@ gradient of its own.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,7 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from casebase.errors import NoTargetLayer
-from casebase.explain.cam import BATCH, GradCam, safe_copy
+from casebase.explain.saliency.cams import BATCH, GradCam
+from casebase.explain.saliency.guard import safe_copy
+from casebase.explain.saliency.method import Saliency, scaled
+from casebase.explanations import SaliencyMap
 
 A = np.array([[[[1, 2], [3, 4]], [[0, 1], [1, 0]]]], np.float32)  # (1, 2, 2, 2)
 
@@ -62,6 +66,22 @@ class Convolved(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+def raw(method: Saliency, images: np.ndarray, targets: Sequence[int]) -> np.ndarray:
+    """Maps (N, h, w)."""
+    return np.stack([one.values for one in method.raw(images, targets)])
+
+
+def explained(
+    method: Saliency, images: np.ndarray, targets: Sequence[int], names: Sequence[str], ids: Sequence[str]
+) -> list[SaliencyMap]:
+    """Scaled maps."""
+    found = method.raw(images, targets)
+    return [
+        scaled(one.values, "gradcam", name, image, method.facts)
+        for one, name, image in zip(found, names, ids, strict=True)
+    ]
+
+
 def grad_cam(module: nn.Module, layer: str = "tap") -> GradCam:
     return GradCam(module.eval(), layer, threading.Lock())
 
@@ -72,8 +92,8 @@ def images(count: int, size: tuple[int, int] = (8, 6)) -> np.ndarray:
 
 def test_cam_a() -> None:
     method = grad_cam(Pooled())
-    assert method.raw(A, [1])[0] == pytest.approx(np.array([[0.125, 0.5], [0.625, 0.5]]))
-    (found,) = method.explain(A, [1], ["owl"], ["query"])
+    assert raw(method, A, [1])[0] == pytest.approx(np.array([[0.125, 0.5], [0.625, 0.5]]))
+    (found,) = explained(method, A, [1], ["owl"], ["query"])
     assert found.values == pytest.approx(np.array([[0, 0.75], [1, 0.75]]))
     assert (found.method, found.target, found.image_id, found.layer) == ("gradcam", "owl", "query", "tap")
     assert found.degenerate is None
@@ -82,13 +102,13 @@ def test_cam_a() -> None:
 def test_cam_b() -> None:
     """A gradient that differs from cell to cell is averaged first: LayerCAM and XGrad-CAM would differ here."""
     method = grad_cam(Flat())
-    assert method.raw(A, [0])[0] == pytest.approx(np.array([[0.5, 1.5], [2, 2]]))
-    assert method.explain(A, [0], ["x"], ["y"])[0].values == pytest.approx(np.array([[0, 2 / 3], [1, 1]]))
+    assert raw(method, A, [0])[0] == pytest.approx(np.array([[0.5, 1.5], [2, 2]]))
+    assert explained(method, A, [0], ["x"], ["y"])[0].values == pytest.approx(np.array([[0, 2 / 3], [1, 1]]))
 
 
 def test_the_map_is_that_of_the_class_asked_for() -> None:
     """Class 0 has the weights (-1, 0.25) / 4: only cells where A2 outweighs A1 would remain, and there are none."""
-    found = grad_cam(Pooled()).explain(np.repeat(A, 2, 0), [0, 1], ["a", "b"], ["1", "2"])
+    found = explained(grad_cam(Pooled()), np.repeat(A, 2, 0), [0, 1], ["a", "b"], ["1", "2"])
     assert found[0].degenerate == "the map is zero everywhere"
     assert not found[0].values.any()
     assert found[1].degenerate is None
@@ -98,7 +118,7 @@ def test_grad_cam_is_cam_where_the_head_is_pooling_and_one_linear_layer() -> Non
     """Zhou et al. 2016: the class's row of the head times the map; Grad-CAM's weights are that row over h w."""
     module = Convolved(inplace=False).eval()
     batch = images(4)
-    found = grad_cam(module, "relu").raw(batch, [0, 1, 2, 0])
+    found = raw(grad_cam(module, "relu"), batch, [0, 1, 2, 0])
     with torch.no_grad():
         maps = module.relu(module.norm(module.conv(torch.from_numpy(batch))))
         rows = module.head.weight[[0, 1, 2, 0]]
@@ -110,16 +130,16 @@ def test_grad_cam_is_cam_where_the_head_is_pooling_and_one_linear_layer() -> Non
 def test_a_batch_gives_the_maps_of_its_images_alone() -> None:
     method = grad_cam(Convolved(inplace=False), "relu")
     batch, targets = images(BATCH + 3), [i % 3 for i in range(BATCH + 3)]
-    together = method.raw(batch, targets)
-    alone = np.concatenate([method.raw(batch[i : i + 1], targets[i : i + 1]) for i in range(len(batch))])
+    together = raw(method, batch, targets)
+    alone = np.concatenate([raw(method, batch[i : i + 1], targets[i : i + 1]) for i in range(len(batch))])
     assert together == pytest.approx(alone, abs=1e-6)
 
 
 @pytest.mark.parametrize("functionally", [False, True])
 def test_an_activation_that_overwrites_the_map_does_not_move_it(*, functionally: bool) -> None:
     """torchvision's ResNets (a module) and DenseNets (a function) do that to what a hook has seen."""
-    kept = grad_cam(Convolved(inplace=False, functionally=functionally), "norm").raw(images(3), [0, 1, 2])
-    moved = grad_cam(Convolved(inplace=True, functionally=functionally), "norm").raw(images(3), [0, 1, 2])
+    kept = raw(grad_cam(Convolved(inplace=False, functionally=functionally), "norm"), images(3), [0, 1, 2])
+    moved = raw(grad_cam(Convolved(inplace=True, functionally=functionally), "norm"), images(3), [0, 1, 2])
     assert moved == pytest.approx(kept, abs=1e-6)
 
 
@@ -132,7 +152,7 @@ def test_the_callers_network_is_left_as_it_was() -> None:
     before = {name: value.clone() for name, value in module.state_dict().items()}
     batch = images(3)
     kept = batch.copy()
-    GradCam(module, "norm", threading.Lock()).raw(batch, [0, 1, 2])
+    raw(GradCam(module, "norm", threading.Lock()), batch, [0, 1, 2])
     assert module.training
     assert not module.norm.training
     assert module.relu.inplace
@@ -145,9 +165,9 @@ def test_the_callers_network_is_left_as_it_was() -> None:
 
 def test_no_hook_is_left_on_the_copy_and_a_second_call_gives_the_same() -> None:
     method = grad_cam(Convolved(inplace=True), "norm")
-    first = method.raw(images(2), [0, 1])
+    first = raw(method, images(2), [0, 1])
     assert all(not part._forward_hooks and not part._backward_hooks for part in method._module.modules())
-    assert (method.raw(images(2), [0, 1]) == first).all()
+    assert (raw(method, images(2), [0, 1]) == first).all()
 
 
 def test_a_copy_shares_the_weights() -> None:
@@ -162,7 +182,7 @@ def test_a_failing_pass_leaves_no_hook_and_no_lock() -> None:
     lock = threading.Lock()
     method = GradCam(Convolved(inplace=False), "norm", lock)
     with pytest.raises(RuntimeError):
-        method.raw(np.zeros((1, 4, 8, 6), np.float32), [0])  # four channels instead of three
+        raw(method, np.zeros((1, 4, 8, 6), np.float32), [0])  # four channels instead of three
     assert not lock.locked()
     assert all(not part._forward_hooks for part in method._module.modules())
 
@@ -171,7 +191,7 @@ def test_a_failing_pass_leaves_no_hook_and_no_lock() -> None:
 def test_callers_without_gradients_get_their_map(around: type) -> None:
     method = grad_cam(Pooled())
     with around():
-        found = method.raw(A, [1])
+        found = raw(method, A, [1])
     assert found[0] == pytest.approx(np.array([[0.125, 0.5], [0.625, 0.5]]))
 
 
@@ -179,40 +199,40 @@ def test_frozen_weights_get_their_map() -> None:
     module = Pooled()
     for parameter in module.parameters():
         parameter.requires_grad_(False)
-    assert grad_cam(module).raw(A, [1])[0] == pytest.approx(np.array([[0.125, 0.5], [0.625, 0.5]]))
+    assert raw(grad_cam(module), A, [1])[0] == pytest.approx(np.array([[0.125, 0.5], [0.625, 0.5]]))
 
 
 def test_several_threads_get_the_maps_of_one() -> None:
     method = grad_cam(Convolved(inplace=True), "norm")
     batch = images(12)
-    serial = [method.raw(batch[i : i + 1], [i % 3]) for i in range(12)]
+    serial = [raw(method, batch[i : i + 1], [i % 3]) for i in range(12)]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda i: method.raw(batch[i : i + 1], [i % 3]), range(12)))
+        found = list(pool.map(lambda i: raw(method, batch[i : i + 1], [i % 3]), range(12)))
     assert all((one == other).all() for one, other in zip(serial, found, strict=True))
 
 
 def test_scores_that_are_no_numbers_give_no_clean_map() -> None:
     module = Pooled()
     module.head.weight.data[0, 0] = float("nan")  # the class asked for is 1, whose own row is whole
-    (found,) = grad_cam(module).explain(A, [1], ["x"], ["y"])
+    (found,) = explained(grad_cam(module), A, [1], ["x"], ["y"])
     assert found.degenerate == "the map is not finite"
     assert not found.values.any()
 
 
 def test_one_bad_image_does_not_spoil_the_others() -> None:
     batch = np.concatenate([A, np.full_like(A, np.nan), A])
-    found = grad_cam(Pooled()).explain(batch, [1, 1, 1], ["x"] * 3, ["a", "b", "c"])
+    found = explained(grad_cam(Pooled()), batch, [1, 1, 1], ["x"] * 3, ["a", "b", "c"])
     assert [one.degenerate for one in found] == [None, "the map is not finite", None]
 
 
 def test_a_map_that_is_the_same_everywhere_says_nothing() -> None:
-    (found,) = grad_cam(Pooled()).explain(np.ones_like(A), [1], ["x"], ["y"])
+    (found,) = explained(grad_cam(Pooled()), np.ones_like(A), [1], ["x"], ["y"])
     assert found.degenerate == "the map is the same everywhere"
     assert not found.values.any()
 
 
 def test_maps_cannot_be_changed_afterwards() -> None:
-    (found,) = grad_cam(Pooled()).explain(A, [1], ["x"], ["y"])
+    (found,) = explained(grad_cam(Pooled()), A, [1], ["x"], ["y"])
     with pytest.raises(ValueError, match="read-only"):
         found.values[0, 0] = 1
 

@@ -1,0 +1,134 @@
+"""What a metric is: a pure function of a map, an image and the network's score for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from casebase.errors import UsageError
+
+Map = NDArray[np.float32]
+"""``(H, W)`` in [0, 1], resized to the image."""
+Image = NDArray[np.float32]
+"""``(3, H, W)``; in which range is said where it is used."""
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+"""Images ``(N, 3, H, W)`` to the softmax ``(N,)`` of the class that is explained."""
+THRESHOLDS = ("top_fraction", "percentile", "otsu", "relative_to_max")
+FILLS = ("normalised_zero", "black", "image_mean", "blur", "road")
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSettings:
+    """What is chosen of the metrics; every value goes into the file beside the figures.
+
+    ``threshold`` turns a map into a mask: its ``top_fraction`` (share of all pixels), the pixels above a
+    ``percentile``, above ``otsu``'s cut, or ``relative_to_max``; ``level`` is the share, percentile / 100, or fraction
+    (Otsu needs none). ``fill`` is what hidden pixels become in the four occlusion columns.
+    """
+
+    threshold: str = "top_fraction"
+    level: float = 0.25
+    fill: str = "normalised_zero"
+    seed: int = 0
+    road_fractions: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    road_noise: float = 0.01
+    steps: int = 20
+    """Blocks of deletion and insertion."""
+    patch: int = 8
+    """Side of the squares of AOPC, in pixels; squares at the right and lower edge may be smaller."""
+    patches: int = 100
+    """Most squares that AOPC takes away."""
+    pointing_tolerance: int = 15
+    """Pixels, as in TorchRay."""
+    radius: float = 0.02
+    """Of max-sensitivity, in the units of the normalised image."""
+    draws: int = 10
+    """Noisy copies for max-sensitivity."""
+
+    def __post_init__(self) -> None:
+        if self.threshold not in THRESHOLDS:
+            raise UsageError(f"--threshold must be one of {', '.join(THRESHOLDS)}, not {self.threshold!r}")
+        if self.fill not in FILLS:
+            raise UsageError(f"--fill must be one of {', '.join(FILLS)}, not {self.fill!r}")
+        if not 0 < self.level < 1:
+            raise UsageError(f"--level must lie between 0 and 1, not {self.level}")
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One image as one network sees it, with all that a metric may ask about it.
+
+    ``fed (3, H, W)`` is normalised, ``unit`` the same in [0, 1]; ``predict`` takes images like ``fed``,
+    ``predict_unit`` images like ``unit``; both give the softmax of class ``target``, which is the predicted one.
+    ``before`` is that softmax for the image as it is. ``mask (H, W) bool`` marks the object, where it is known;
+    ``raw`` is the map before resizing and scaling. ``again`` makes scaled maps ``(N, H, W)`` of altered images
+    ``(N, 3, H, W)`` like ``fed``; ``randomised`` makes raw maps of the image by networks whose weights are redrawn
+    from the output downwards, deeper and deeper, with the name of the last layer redrawn. Either is None where nobody
+    asked for it, or for a baseline.
+    """
+
+    key: str
+    name: str
+    fed: Image
+    unit: Image
+    target: int
+    before: float
+    predict: Predict
+    predict_unit: Predict
+    raw: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None = None
+    again: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+    randomised: Callable[[], Sequence[tuple[str, NDArray[np.float32]]]] | None = None
+
+    def generator(self, seed: int, *about: str | float) -> np.random.Generator:
+        """Random numbers that hang on the image, the seed and ``about`` alone, so that a resumed run repeats them."""
+        text = "|".join([self.key, str(seed), *map(repr, about)])
+        return np.random.default_rng(list(text.encode("utf-8")))
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Figures of one map by column key; None where this map has none. ``curves`` are ``(x, y)`` points by name."""
+
+    figures: Mapping[str, float | None]
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A column: ``better`` is ``higher``, ``lower`` or None; ``kind`` as in :class:`casebase.evaluations.Column`.
+
+    The mean over images is shown, with a bootstrap interval. ``unit`` multiplies (100 for per cent of the deck).
+    """
+
+    key: str
+    title: str
+    better: str | None
+    kind: str = "number"
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """An entry of the catalogue. ``score(map, subject, settings)``; ``passes(settings)`` counts forward passes.
+
+    ``needs`` names what of :class:`Subject` must be there: ``mask``, ``again``, ``randomised``. ``settings`` names the
+    fields of :class:`BenchSettings` that the figures hang on: they are part of the cache key and of the file.
+    """
+
+    name: str
+    title: str
+    source: str
+    figures: Sequence[Figure]
+    score: Callable[[Map, Subject, BenchSettings], Scored]
+    passes: Callable[[BenchSettings], int]
+    settings: Sequence[str] = ()
+    needs: frozenset[str] = frozenset()
+
+    def chosen(self, settings: BenchSettings) -> dict[str, Any]:
+        """The settings that this metric's figures hang on."""
+        return {name: getattr(settings, name) for name in self.settings}
