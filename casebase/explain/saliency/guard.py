@@ -11,17 +11,19 @@ import torch
 from torch import Tensor, nn
 
 
-def safe_copy(module: nn.Module) -> nn.Module:
+def safe_copy(module: nn.Module, *, as_written: bool = False) -> nn.Module:
     """A copy in eval mode that shares all weights, overwrites no activation in place and carries no hook.
 
     Its parameters are views that want no gradient: nothing can reach the caller's ``.grad``, and a forward pass keeps
-    a graph only from where somebody asks for one.
+    a graph only from where somebody asks for one. ``as_written`` leaves in-place activations as they are, for those
+    who want to know what the network does.
     """
-    shared: dict[int, Tensor] = {id(p): nn.Parameter(_held(p), requires_grad=False) for p in module.parameters()}
-    shared |= {id(b): _held(b) for b in module.buffers()}
-    copied = copy.deepcopy(module, shared).eval()
+    with torch.inference_mode(False):
+        shared: dict[int, Tensor] = {id(p): nn.Parameter(_held(p), requires_grad=False) for p in module.parameters()}
+        shared |= {id(b): _held(b) for b in module.buffers()}
+        copied = copy.deepcopy(module, shared).eval()
     for part in copied.modules():
-        if getattr(part, "inplace", False):
+        if getattr(part, "inplace", False) and not as_written:
             part.inplace = False  # type: ignore[assignment]  # nn.ReLU and its relatives declare it as bool
         part._forward_hooks.clear()
         part._forward_pre_hooks.clear()

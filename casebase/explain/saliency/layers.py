@@ -193,11 +193,11 @@ def _norms(module: nn.Module, seen: Watched) -> list[str]:
 
 
 def _serving(module: nn.Module, seen: Watched, asked: str) -> str:
-    """Layers that could serve, as the end of a sentence: those with a like name, then the outermost, last first."""
+    """Layers that could serve, as the end of a sentence: like an unknown name, blocks' norms, the outermost."""
     usable = list(seen.laid_out)
     if not usable:
         return "no layer of it has places in the picture"
-    like = difflib.get_close_matches(asked, usable, n=2)
+    like = [] if asked in seen_names(module) else difflib.get_close_matches(asked, usable, n=2)
     last_first = usable[::-1]
     outer = sorted(last_first, key=lambda name: name.count("."))
     blocks = _norms(module, seen)

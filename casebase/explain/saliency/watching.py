@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from casebase.errors import ModelError
-from casebase.explain.saliency.guard import gradients
+from casebase.explain.saliency.guard import gradients, safe_copy
 from casebase.networks.anatomy import probe
-from casebase.networks.heads import shared_copy
 
 SAME_STRIDE = math.log(2.0)
 """Rows and columns of a map are as coarse as each other; at odd sizes they may differ by less than a factor of two."""
@@ -92,7 +91,7 @@ def watch(module: nn.Module, size: tuple[int, int], *, keep: Collection[str] = (
 
     Raises ``ModelError`` where the network cannot read images of ``size`` (height, width).
     """
-    copied = shared_copy(module).eval()
+    copied = safe_copy(module, as_written=True)
     seen = Watched(size)
     latest = [False]
     for name, part in copied.named_modules():
