@@ -129,7 +129,7 @@ def blurred(image: Image, side: int = BLUR_SIDE, sigma: float = BLUR_SIGMA) -> I
     V. Petsiuk, A. Das, K. Saenko, "RISE: Randomized Input Sampling for Explanation of Black-box Models", BMVC 2018,
     https://arxiv.org/abs/1806.07421. Beyond the edge there are zeros, which is the mean colour of a normalised image.
     """
-    from scipy.ndimage import convolve1d  # type: ignore[import-untyped]
+    from scipy.ndimage import convolve1d
 
     at = np.arange(side) - side // 2
     window = np.exp(-(at**2) / (2 * sigma**2))

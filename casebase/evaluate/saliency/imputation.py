@@ -64,8 +64,8 @@ def imputed(image: Image, missing: NDArray[np.bool_], noise: float, random: np.r
 
 def _solution(missing: NDArray[np.bool_], channels: NDArray[np.float64]) -> NDArray[np.float64]:
     """The missing pixels ``(C, U)`` in reading order, of channels ``(C, H * W)``."""
-    from scipy.sparse import diags  # type: ignore[import-untyped]
-    from scipy.sparse.linalg import splu  # type: ignore[import-untyped]
+    from scipy.sparse import diags
+    from scipy.sparse.linalg import splu
 
     unknown = missing.ravel()
     order = _dissected(*missing.shape)

@@ -98,11 +98,12 @@ class Subject:
 
     ``fed (3, H, W)`` is normalised, ``unit`` the same in [0, 1]; ``predict`` takes images like ``fed``,
     ``predict_unit`` images like ``unit``; both give the softmax of class ``target``, which is the predicted one.
-    ``before`` is that softmax for the image as it is. ``mask (H, W) bool`` marks the object, where it is known;
+    ``before`` is that softmax for the image as it is. ``mask (H, W) bool`` marks the object, where it is known, and
+    ``ignored (H, W) bool`` the pixels that its drawer left open, which count neither for nor against;
     ``raw`` is the map before resizing and scaling. ``again`` makes scaled maps ``(N, H, W)`` of altered images
     ``(N, 3, H, W)`` like ``fed``; ``randomised`` makes raw maps of the image by networks whose weights are redrawn
-    from the output downwards, deeper and deeper, with the name of the last layer redrawn. Either is None where nobody
-    asked for it, or for a baseline.
+    from the output downwards, deeper and deeper, with the name of the last layer redrawn; ``other`` makes the raw map
+    of the runner-up class. Each is None where nobody asked for it, or for a baseline.
     """
 
     key: str
@@ -117,6 +118,8 @@ class Subject:
     mask: NDArray[np.bool_] | None = None
     again: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
     randomised: Callable[[], Sequence[tuple[str, NDArray[np.float32]]]] | None = None
+    ignored: NDArray[np.bool_] | None = None
+    other: Callable[[], NDArray[np.float32]] | None = None
 
     def generator(self, seed: int, *about: str | float) -> np.random.Generator:
         """Random numbers that hang on the image, the seed and ``about`` alone, so that a resumed run repeats them."""
@@ -150,8 +153,8 @@ class Figure:
 class Metric:
     """An entry of the catalogue. ``score(map, subject, settings)``; ``passes(settings)`` counts forward passes.
 
-    ``needs`` names what of :class:`Subject` must be there: ``mask``, ``again``, ``randomised``. ``settings`` names the
-    fields of :class:`BenchSettings` that the figures hang on: they are part of the cache key and of the file.
+    ``needs`` names what of :class:`Subject` must be there: ``mask``, ``again``, ``randomised``, ``other``. ``settings``
+    names the fields of :class:`BenchSettings` that the figures hang on: they are part of the cache key and of the file.
     """
 
     name: str
