@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from inspect import signature
 
 import torch
 from torch import nn
@@ -18,6 +19,8 @@ from casebase.networks.loaded import HeadPlan, seeded
 
 SPREAD = 0.02
 """Standard deviation of parameters that no module draws by itself, such as class tokens: that of ViT and BERT."""
+_DRAWERS = ("torch.", "torchvision.", "timm.")
+"""Whose modules may draw by themselves; a user's own might want anything."""
 
 
 def randomised(network: ExplainedNetwork, seed: int, *, layer: str | None = None) -> ExplainedNetwork:
@@ -40,17 +43,19 @@ def randomised(network: ExplainedNetwork, seed: int, *, layer: str | None = None
 def redrawn(module: nn.Module, seed: int) -> nn.Module:
     """A copy of a module of any kind with every parameter drawn anew and every batch statistic as at the start.
 
-    Modules draw their own parameters (``reset_parameters``); those that nobody draws come from a normal distribution.
+    Modules draw their own parameters (``reset_parameters``), also those that a library derives from torch's; what
+    nobody draws, or a module leaves as it was, comes from a normal distribution.
     """
     copied = copy.deepcopy(module).eval()
     drawn: set[int] = set()
     with seeded(seed), torch.no_grad():
         for part in copied.modules():
             reset = getattr(part, "reset_parameters", None) or getattr(part, "_reset_parameters", None)
-            if callable(reset) and type(part).__module__.startswith("torch."):  # another's might want arguments
+            if callable(reset) and reset.__module__.startswith(_DRAWERS) and not signature(reset).parameters:
                 reset()
                 drawn |= {id(parameter) for parameter in part.parameters(recurse=False)}
-        for parameter in copied.parameters():
-            if id(parameter) not in drawn and parameter.is_floating_point():
+        for parameter, old in zip(copied.parameters(), module.parameters(), strict=True):
+            left = torch.equal(parameter, old) and bool((old != old.flatten()[:1]).any())  # ones stay ones rightly
+            if (left or id(parameter) not in drawn) and parameter.is_floating_point():
                 parameter.normal_(0.0, SPREAD)
     return copied
