@@ -18,8 +18,8 @@ from casebase.evaluate.saliency import baselines
 from casebase.evaluate.saliency.kept import Kept
 from casebase.evaluate.saliency.marks import Outcome, Row, Strip
 from casebase.evaluate.saliency.metric import BenchSettings, Metric
-from casebase.evaluate.saliency.scoring import Explaining, Seen, Workplace, look
-from casebase.explain.saliency.method import Method, MethodSettings, Saliency
+from casebase.evaluate.saliency.scoring import MAPS, Explaining, Maker, MaskPair, Seen, Workplace, look
+from casebase.explain.saliency.method import Method, MethodSettings
 from casebase.networks.explained import ExplainedNetwork
 from casebase.reading import printable
 
@@ -39,7 +39,7 @@ class BenchImage:
     name: str
     read: Callable[[], reading.Picture]
     group: str | None = None
-    mask: Callable[[reading.Picture, reading.Preprocess], np.ndarray | None] | None = None
+    mask: Callable[[reading.Picture, reading.Preprocess], MaskPair | None] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,8 @@ def run(
         explained = loaded.get(network)
         workplace = Workplace(explained, plan.metrics, plan.chosen, plan.settings, kept)
         facts[network.name] = workplace.facts
-        makers = _makers(explained, plan, known)
+        able = {row.method for row in known if row.refused is None}
+        makers = {one.name: workplace.maker(one) for one in plan.methods if one.name in able}
         rows += known
         for place, image in enumerate(images):
             seen = _seen(image, place, workplace, skipped)
@@ -120,7 +121,7 @@ def run(
 
 
 def _marks(
-    seen: Seen, workplace: Workplace, rows: Sequence[Row], makers: dict[str, Saliency], tally: _Tally
+    seen: Seen, workplace: Workplace, rows: Sequence[Row], makers: Mapping[str, Maker], tally: _Tally
 ) -> Iterator[tuple[Row, Explaining]]:
     for row in rows:
         if row.refused is not None:
@@ -129,7 +130,7 @@ def _marks(
         if row.baseline:
             found = workplace.baseline(seen, row.method, tally.add)
         else:
-            found = workplace.explained(seen, row.method, makers[row.method], tally.add)
+            found = workplace.explained(seen, makers[row.method], tally.add)
         row.marks.append(found.mark)
         yield row, found
 
@@ -181,8 +182,9 @@ def _look_ahead(
 
 def _passes(plan: Plan, rows: Sequence[Row]) -> int:
     able = {row.method for row in rows if row.refused is None}
-    maps = sum(method.passes for method in plan.methods if method.name in able)
-    return maps + len(able) * sum(metric.passes(plan.settings) for metric in plan.metrics)
+    scoring = len(able) * sum(metric.passes(plan.settings) for metric in plan.metrics if not metric.needs & MAPS)
+    maps = 1 + sum(metric.passes(plan.settings) for metric in plan.metrics if metric.needs & MAPS)
+    return scoring + maps * sum(method.passes for method in plan.methods if method.name in able)
 
 
 def _seconds_a_pass(network: ExplainedNetwork) -> float:
@@ -199,11 +201,6 @@ def _duration(seconds: float) -> str:
         if seconds >= 1.5 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def _makers(network: ExplainedNetwork, plan: Plan, rows: Sequence[Row]) -> dict[str, Saliency]:
-    able = {row.method for row in rows if row.refused is None}
-    return {one.name: one.build(network, plan.chosen) for one in plan.methods if one.name in able}
 
 
 def _something_to_do(rows: Sequence[Row]) -> None:

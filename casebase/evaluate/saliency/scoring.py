@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,20 @@ from casebase.evaluate.saliency import baselines
 from casebase.evaluate.saliency.kept import Kept, KeptMap, plain
 from casebase.evaluate.saliency.marks import Curve, Mark
 from casebase.evaluate.saliency.metric import BenchSettings, Metric, Scored, Subject
-from casebase.explain.saliency.method import MethodSettings, Saliency, degenerate, scaled, unsigned
+from casebase.evaluate.saliency.redrawn import Redrawn, cascade, runner_up
+from casebase.explain.saliency.method import Method, MethodSettings, Saliency, degenerate, scaled, unsigned
 from casebase.networks.checkpoints import digest
 from casebase.networks.explained import ExplainedNetwork
 from casebase.overlay import enlarge
 
 Map = NDArray[np.float32]
 Add = Callable[[int], None]
+MaskPair = tuple[NDArray[np.bool_], NDArray[np.bool_] | None]
+"""The object, and what its drawer left open; ``(H, W)`` as the network sees the picture."""
 MOST_PASSES = 2000
-"""Forward passes that max-sensitivity may spend on explaining one image again and again."""
+"""Forward passes that a metric may spend on explaining one image again and again."""
+MAPS = frozenset({"again", "randomised", "other"})
+"""Needs of metrics that make further maps; their passes are maps, each at the cost of the method."""
 RESIZE = "bilinear, corners not aligned, then min-max per image"
 _NO_SCORE = "the network's scores for it are not finite"
 
@@ -37,6 +42,15 @@ class Seen:
     target: str
     subject: Subject
     mask_key: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Maker:
+    """A method as it stands at this network: ``saliency`` makes its maps, ``redrawn`` those of stages of ignorance."""
+
+    method: Method
+    saliency: Saliency
+    redrawn: Callable[[], Sequence[tuple[str, Saliency]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +67,12 @@ class Workplace:
     def __init__(
         self,
         network: ExplainedNetwork,
-        metrics: Any,
+        metrics: Sequence[Metric],
         chosen: MethodSettings,
         settings: BenchSettings,
         kept: Kept,
-        passes: Mapping[str, int] | None = None,
     ) -> None:
         self.network, self.metrics, self.chosen, self.settings, self.kept = network, metrics, chosen, settings, kept
-        self._passes = passes or {}
 
     @cached_property
     def key(self) -> Mapping[str, Any]:
@@ -79,8 +91,23 @@ class Workplace:
             "layer found": self.network.spatial_layer,
         }  # fmt: skip
 
-    def explained(self, seen: Seen, method: str, saliency: Saliency, add: Add) -> Explaining:
+    def maker(self, method: Method) -> Maker:
+        """A method at this network; raises what :attr:`Method.build` raises."""
+
+        @cache
+        def redrawn() -> Sequence[tuple[str, Saliency]]:
+            return [(stage.deepest, method.build(stage, self.chosen)) for stage in self._stages]
+
+        return Maker(method, method.build(self.network, self.chosen), redrawn)
+
+    @cached_property
+    def _stages(self) -> Sequence[Redrawn]:
+        """The network redrawn deeper and deeper; made when first needed, one for all methods."""
+        return cascade(self.network, self.settings.seed)
+
+    def explained(self, seen: Seen, maker: Maker, add: Add) -> Explaining:
         """A method's map of an image, made or remembered, and its scores."""
+        method, saliency = maker.method.name, maker.saliency
         key = self._map_key(seen, method, saliency)
         found = self.kept.find_map(key)
         remembered = found is not None
@@ -91,13 +118,14 @@ class Workplace:
             self.kept.keep_map(key, found)
         add(1)
         map_ = self._scaled(found.values, method, seen)
-        again = lambda images: self._again(saliency, method, seen, images)  # noqa: E731
-        subject = replace(seen.subject, raw=found.values, again=again)
+        subject = replace(seen.subject, raw=found.values, **self._more_maps(seen, maker))
         mark = Mark(
             seen.place, seen.subject.name, seen.target, seen.subject.before, degenerate(self._unsigned(found.values)),
             found.seconds, found.facts, remembered=remembered,
         )  # fmt: skip
-        return self._scored(mark, map_, subject, {**key, "sign": self.chosen.sign, "mask": seen.mask_key}, add)
+        return self._scored(
+            mark, map_, subject, {**key, "sign": self.chosen.sign, "mask": seen.mask_key}, add, maker.method.passes
+        )
 
     def baseline(self, seen: Seen, name: str, add: Add) -> Explaining:
         """A map that knows nothing of the network, and its scores. All ones stay all ones."""
@@ -132,20 +160,35 @@ class Workplace:
         found = scaled(self._unsigned(raw), method, seen.target, seen.subject.name, {}, size=(height, width))
         return np.asarray(found.values, np.float32)
 
-    def _again(self, saliency: Saliency, method: str, seen: Seen, images: Map) -> Map:
-        maps = saliency.raw(images, [seen.subject.target] * len(images))
-        return np.stack([self._scaled(one.values, method, seen) for one in maps])
+    def _more_maps(self, seen: Seen, maker: Maker) -> dict[str, Any]:
+        """What makes further maps of the same image, for metrics that want them."""
+        fed, target = seen.subject.fed, seen.subject.target
 
-    def _scored(self, mark: Mark, map_: Map, subject: Subject, key: Mapping[str, Any], add: Add) -> Explaining:
+        def again(images: Map) -> Map:
+            maps = maker.saliency.raw(images, [target] * len(images))
+            return np.stack([self._scaled(one.values, maker.method.name, seen) for one in maps])
+
+        def randomised() -> list[tuple[str, Map]]:
+            return [(name, stage.raw(fed[None], [target])[0].values) for name, stage in maker.redrawn()]
+
+        def other() -> Map:
+            return maker.saliency.raw(fed[None], [runner_up(self.network, fed, target)])[0].values
+
+        return {"again": again, "randomised": randomised, "other": other}
+
+    def _scored(
+        self, mark: Mark, map_: Map, subject: Subject, key: Mapping[str, Any], add: Add, passes: int = 0
+    ) -> Explaining:
         known = self.kept.find_scores(key)
         figures: dict[tuple[str, str], float | None] = {}
         curves: dict[tuple[str, str], Curve] = {}
         problems: dict[str, str] = {}
         for metric in self.metrics:
-            name = hashing.of_json({"metric": metric.name, "settings": plain(metric.chosen(self.settings))})
+            settings = {"seed": self.settings.seed, **metric.chosen(self.settings)}
+            name = hashing.of_json({"metric": metric.name, "settings": plain(settings)})
             entry: dict[str, Any] = known.get(name, {})
             if not _usable(entry, metric):
-                entry, problem = self._measure(metric, map_, subject)
+                entry, problem = self._measure(metric, map_, subject, passes)
                 if problem is not None:
                     problems[metric.name] = problem
                 else:
@@ -157,11 +200,14 @@ class Workplace:
         found = replace(mark, figures=figures, curves=curves, problems=problems)
         return Explaining(found, _small(map_))
 
-    def _measure(self, metric: Metric, map_: Map, subject: Subject) -> tuple[dict[str, Any], str | None]:
+    def _measure(self, metric: Metric, map_: Map, subject: Subject, passes: int) -> tuple[dict[str, Any], str | None]:
         nothing: dict[str, Any] = {"figures": {}, "curves": {}}
         lacking = [need for need in sorted(metric.needs) if getattr(subject, need) is None]
         if lacking:
-            return nothing, _LACKING[lacking[0]]
+            return nothing, _LACKING.get(lacking[0], _NO_MAPS)
+        dear = passes * metric.passes(self.settings) if metric.needs & MAPS else 0
+        if dear > MOST_PASSES:
+            return nothing, f"it would take {dear} forward passes an image, more than {MOST_PASSES}"
         try:
             found: Scored = metric.score(map_, subject, self.settings)
         except CasebaseError as error:
@@ -169,11 +215,8 @@ class Workplace:
         return plain({"figures": found.figures, "curves": found.curves}), None
 
 
-_LACKING = {
-    "mask": "no mask of this image",
-    "again": "a map that is not made by a network, or too dear to be made again and again",
-    "randomised": "a map that is not made by a network, or too dear to be made again and again",
-}
+_LACKING = {"mask": "no mask of this image"}
+_NO_MAPS = "a map that no network made cannot change with it"
 
 
 def _usable(entry: Any, metric: Metric) -> bool:
@@ -185,7 +228,7 @@ def _usable(entry: Any, metric: Metric) -> bool:
     )
 
 
-def look(workplace: Workplace, picture: reading.Picture, name: str, place: int, mask: NDArray[np.bool_] | None) -> Seen:
+def look(workplace: Workplace, picture: reading.Picture, name: str, place: int, mask: MaskPair | None = None) -> Seen:
     """An image as the network sees it, with the class it predicts; ``ImageError`` where scores are no numbers."""
     network = workplace.network
     view = network.preprocess.pixels(picture.image)
@@ -209,10 +252,12 @@ def look(workplace: Workplace, picture: reading.Picture, name: str, place: int, 
         key=picture.pixel_hash, name=name, fed=fed, unit=unit, target=target,
         before=float(softmax(scores[None])[0, target]), predict=predict,
         predict_unit=lambda images: predict(((images - mean) / std).astype(np.float32)),
-        raw=np.zeros((1, 1), np.float32), mask=mask,
+        raw=np.zeros((1, 1), np.float32), mask=None if mask is None else mask[0],
+        ignored=None if mask is None else mask[1],
     )  # fmt: skip
     classes = network.classes
-    mask_key = None if mask is None else hashing.of_bytes(np.packbits(mask).tobytes() + str(mask.shape).encode())
+    parts = [] if mask is None else [np.packbits(one).tobytes() for one in mask if one is not None]
+    mask_key = None if mask is None else hashing.of_bytes(str(mask[0].shape).encode() + b"".join(parts))
     return Seen(place, f"class {target}" if classes is None else classes[target], subject, mask_key)
 
 

@@ -44,8 +44,8 @@ def _metric(summary: Summary, metric: Metric) -> Table:
     notes = [*_directions(metric), f"{metric.title}: {metric.source}."]
     if directed:
         notes.append(
-            "Clear of the best baseline in a figure: the 95 % interval of the paired difference on the same images lies "
-            "on the better side of 0."
+            "Clear of the best baseline in a figure: the 95 % interval of the paired difference on the same images "
+            "lies on the better side of 0."
         )
         notes.append(_TIES)
     return Table(metric.name, metric.title, _lead(metric), columns, rows, notes)
