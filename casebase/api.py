@@ -16,7 +16,7 @@ from casebase.cases import Case
 from casebase.commands import typed
 from casebase.dossiers import Dossier
 from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
-from casebase.evaluate import TwinOptions
+from casebase.evaluate import BenchSettings, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
 from casebase.explain import Choice as ErrorsChoice
 from casebase.explain import ExplainedNetwork, Explainer, Wanted, compose, gather
@@ -31,6 +31,7 @@ from casebase.wiring import EVALUATIONS, ModelChoice, Recipe, Scope, TrainOption
 __all__ = [
     "EVALUATIONS",
     "Base",
+    "BenchSettings",
     "Demo",
     "Dossier",
     "ErrorsChoice",
@@ -41,6 +42,7 @@ __all__ = [
     "ModelChoice",
     "Onlooker",
     "Recipe",
+    "SaliencyOptions",
     "Stats",
     "TrainOptions",
     "Trained",
@@ -51,6 +53,7 @@ __all__ = [
     "data_of",
     "demo",
     "doctor",
+    "evaluate_saliency",
     "plan",
     "preview",
     "train",
@@ -122,6 +125,28 @@ def train(
     """
     onlooker = progress if isinstance(progress, Onlooker) else training_lines() if progress else Onlooker()
     return wiring.train(chosen, data_of(chosen, data), options or TrainOptions(), onlooker, announce)
+
+
+def evaluate_saliency(
+    chosen: settings.Settings,
+    options: SaliencyOptions,
+    *,
+    progress: bool | Progress = False,
+    announce: Callable[[str], None] = lambda line: None,
+    command: str = "",
+) -> Evaluation:
+    """Compare saliency methods on networks and images that ``options`` name; no base is needed.
+
+    With a base, for its own network or its held-out images, it is ``Base.evaluate("saliency", options=…)``. What was
+    computed is remembered in ``options.kept``, where that names a folder. Raises ``UsageError``, ``DataError``,
+    ``MissingExtra``, ``ModelError`` and all errors of loading a network.
+    """
+    told = progress if callable(progress) else lines() if progress else None
+    measured = wiring.compare_saliency(chosen, options, progress=told, announce=announce)
+    facts = {
+        "casebase": casebase.__version__, "date": clock.now(), "command": command, "python": platform.python_version(),
+    }  # fmt: skip
+    return replace(measured, settings={**facts, **measured.settings}, writer=wiring.evaluation_writer())
 
 
 def check(chosen: settings.Settings, *, deep: bool = False) -> Findings:
@@ -247,18 +272,22 @@ class Base:
         kind: str,
         *,
         split: str | None = None,
-        options: TwinOptions | None = None,
+        options: TwinOptions | SaliencyOptions | None = None,
         progress: bool | Progress = False,
+        announce: Callable[[str], None] = lambda line: None,
         command: str = "",
     ) -> Evaluation:
         """Measure on a part of the base; ``save(folder)`` writes the page, JSON, tables and plots.
 
         ``kind`` is one of ``EVALUATIONS``. ``split`` None takes ``test``, else ``val``, else all held-out images.
-        ``options`` are for the kind ``twins``; ``progress`` is told of forward passes, as that of ``index``.
+        ``options`` are for the kinds ``twins`` and ``saliency``; ``progress`` is told of forward passes, or of maps and
+        scores, as that of ``index``; ``announce`` is called with a line about what takes long.
         Raises ``UsageError`` for an unknown kind or split, and where no image is held out.
         """
         told = progress if callable(progress) else lines() if progress else None
-        measured = wiring.evaluate(self._store, self.settings, kind, split=split, options=options, progress=told)
+        measured = wiring.evaluate(
+            self._store, self.settings, kind, split=split, options=options, progress=told, announce=announce
+        )
         return replace(
             measured,
             statements=[*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *measured.statements],

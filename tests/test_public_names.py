@@ -14,11 +14,11 @@ import casebase
 PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "create", "open"},
     "casebase.api": {
-        "Base", "Demo", "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings", "IndexOptions",
-        "IndexSummary", "ModelChoice", "Onlooker", "Recipe", "Stats", "TrainOptions", "Trained", "TwinOptions", "check",
-        "check_data", "check_out", "data_of", "demo", "doctor", "plan", "preview", "train",
+        "Base", "BenchSettings", "Demo", "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings", "IndexOptions",
+        "IndexSummary", "ModelChoice", "Onlooker", "Recipe", "SaliencyOptions", "Stats", "TrainOptions", "Trained", "TwinOptions", "check",
+        "check_data", "check_out", "data_of", "demo", "doctor", "evaluate_saliency", "plan", "preview", "train",
     },
-    "casebase.evaluate": {"TwinOptions"},
+    "casebase.evaluate": {"BenchSettings", "SaliencyOptions", "TwinOptions"},
     "casebase.explain": {
         "Choice", "ExplainedNetwork", "Explainer", "Wanted", "compose", "dumps", "entry_commands", "explain", "gather",
         "times",

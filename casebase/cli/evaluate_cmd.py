@@ -1,6 +1,6 @@
 """``casebase evaluate KIND``: measured tables with intervals, on the terminal, as JSON, and as a folder with a page.
 
-A new kind is a function in ``casebase/wiring/measuring.py`` and a command below: its own options, then :func:`_show`.
+A new kind is a function in ``casebase/wiring/measuring.py`` and a command below: its own options, then :func:`show`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def model(
         if out is not None:
             api.check_out(out, "model")
         measured = opened.evaluate("model", split=split, command=again(sys.argv))
-    return _show(measured, screen, chosen.base, out)
+    return show(measured, screen, chosen.base, out)
 
 
 @app.command("twins")
@@ -98,13 +98,13 @@ def twins(
         if out is not None:
             api.check_out(out, "twins")
         measured = opened.evaluate("twins", split=split, options=wanted, progress=progress, command=again(sys.argv))
-    return _show(measured, screen, chosen.base, out)
+    return show(measured, screen, chosen.base, out)
 
 
-# casebase evaluate saliency, prototypes, cae: here, each as it comes
+# casebase evaluate saliency is in evaluate_saliency_cmd; prototypes, cae: each as it comes
 
 
-def _show(measured: Evaluation, screen: Screen, base: Path, out: Path | None) -> int:
+def show(measured: Evaluation, screen: Screen, base: Path, out: Path | None) -> int:
     """Write the folder, then print the tables or the JSON value.
 
     Where nobody named a folder and the base cannot be written to, that is said, and the figures are shown all the same.
@@ -128,7 +128,9 @@ def _show(measured: Evaluation, screen: Screen, base: Path, out: Path | None) ->
 
 
 def _following(measured: Evaluation, base: Path) -> list[str]:
-    """What to type next: the surest wrong answer, if there is one."""
+    """What to type next: the surest wrong answer, if there is one; nothing where no base was measured."""
+    if measured.settings.get("base") is None:
+        return []
     wrong = [row for row in measured.per_query if row.get("right") is False and "confidence" in row]
     if not wrong:
         return typed("stats", base=base)

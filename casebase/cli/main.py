@@ -18,6 +18,7 @@ from casebase.cli import (
     demo_cmd,
     errors_cmd,
     evaluate_cmd,
+    evaluate_saliency_cmd,
     exits,
     index_cmd,
     query_cmd,
@@ -49,6 +50,7 @@ app.command("repair")(upkeep_cmd.repair)
 app.command("doctor")(upkeep_cmd.doctor)
 app.command("config")(upkeep_cmd.config)
 app.add_typer(cases_cmd.app, name="cases")
+evaluate_cmd.app.command("saliency")(evaluate_saliency_cmd.saliency)
 app.add_typer(evaluate_cmd.app, name="evaluate")
 
 

@@ -96,15 +96,15 @@ class Screen:
             yield Onlooker(reading, told)
 
     @contextmanager
-    def progress(self, doing: str = "indexing") -> Iterator[Callable[[int, int, int], None]]:
-        """A bar on a terminal, plain lines elsewhere, nothing when quiet."""
+    def progress(self, doing: str = "indexing", what: str = "images") -> Iterator[Callable[[int, int, int], None]]:
+        """A bar on a terminal, plain lines elsewhere, nothing when quiet; ``what`` is counted."""
         if self.quiet:
             yield lambda done, total, skipped: None
             return
         if not self.watched:
             from casebase.indexer import lines
 
-            yield lines()
+            yield lines(what=what)
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -12,8 +12,8 @@ from casebase.trained import Epoch, Onlooker, Step
 EVERY = 5.0
 
 
-def lines(every: float = EVERY) -> Progress:
-    """A progress function that writes a line every few seconds: done, rate, time left, skipped."""
+def lines(every: float = EVERY, what: str = "images") -> Progress:
+    """A progress function that writes a line every few seconds: done, rate, time left, skipped; ``what`` is counted."""
     started = last = 0.0
     ended = False
 
@@ -26,7 +26,7 @@ def lines(every: float = EVERY) -> Progress:
         last, ended = now, done >= total
         rate = done / max(now - started, 1e-9)
         left = (total - done) / rate if rate else float("nan")
-        sys.stderr.write(f"{done}/{total} images, {rate:.0f}/s, {left:.0f} s left, {skipped} skipped\n")
+        sys.stderr.write(f"{done}/{total} {what}, {rate:.0f}/s, {left:.0f} s left, {skipped} skipped\n")
 
     return show
 

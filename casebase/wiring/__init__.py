@@ -2,8 +2,8 @@
 
 ``stores`` opens the store · ``asking`` loads the networks of a finished base · ``choices`` decides which network a new
 one is made with, ``indexing`` plans its run · ``training`` makes a model folder, ``trained_folder`` reads what it
-remembers · ``measuring`` finds the evaluation of a kind · ``machine`` tells what there is to compute on · ``demo``
-trains the demo's network.
+remembers · ``measuring`` finds the evaluation of a kind, ``saliency_bench`` what the bench of maps is given ·
+``machine`` tells what there is to compute on · ``demo`` trains the demo's network.
 """
 
 from casebase.wiring.asking import networks_of
@@ -11,7 +11,7 @@ from casebase.wiring.choices import ModelChoice
 from casebase.wiring.demo import examples, fetch_pets, train_birds
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, workers
-from casebase.wiring.measuring import EVALUATIONS, evaluate, evaluation_writer
+from casebase.wiring.measuring import EVALUATIONS, compare_saliency, evaluate, evaluation_writer
 from casebase.wiring.stores import (
     check_out,
     dossier_pages,
@@ -36,6 +36,7 @@ __all__ = [
     "Scope",
     "TrainOptions",
     "check_out",
+    "compare_saliency",
     "dossier_pages",
     "dry_plan",
     "environment",

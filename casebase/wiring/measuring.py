@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from casebase import parts
 from casebase.errors import UsageError
-from casebase.evaluate import TwinOptions
+from casebase.evaluate import SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
 from casebase.ports import EvaluationWriter
 from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.storage.writing import SqlCaseStore
+from casebase.wiring import saliency_bench
 from casebase.wiring.asking import networks_of
 
-EVALUATIONS = ("model", "twins")
+EVALUATIONS = ("model", "twins", "saliency")
 """What can be evaluated; each kind is a command of ``casebase evaluate`` too."""
 
 
@@ -24,20 +26,50 @@ def evaluate(
     kind: str,
     *,
     split: str | None = None,
-    options: TwinOptions | None = None,
+    options: TwinOptions | SaliencyOptions | None = None,
     progress: Callable[[int, int, int], None] | None = None,
+    announce: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:
     """Measure one kind on one part of a base; raises ``UsageError`` for a kind that does not exist.
 
-    ``options`` are those of the kind; ``progress`` is told of forward passes, where there are any.
+    ``options`` are those of the kind; ``progress`` is told of forward passes, or of maps and scores, where there are
+    any; ``announce`` hears what will take long.
     """
+    _fitting(kind, options)
     if kind == "model":
         from casebase.evaluate import model
 
         return model.measure(store, split=split, seed=settings.seed)
     if kind == "twins":
-        return _twins(store, settings, split, options or TwinOptions(), progress)
+        chosen = options if isinstance(options, TwinOptions) else TwinOptions()
+        return _twins(store, settings, split, chosen, progress)
+    if kind == "saliency":
+        wanted = options if isinstance(options, SaliencyOptions) else SaliencyOptions()
+        wanted = wanted if split is None else replace(wanted, split=split)
+        return saliency_bench.compare(settings, wanted, store, progress=progress or _silent, announce=announce)
     raise UsageError(f"nothing called {printable(kind)!r} can be evaluated; there is {', '.join(EVALUATIONS)}")
+
+
+def compare_saliency(
+    settings: Settings,
+    options: SaliencyOptions,
+    *,
+    progress: Callable[[int, int, int], None] | None = None,
+    announce: Callable[[str], None] = lambda line: None,
+) -> Evaluation:
+    """The saliency bench without a base: networks and images are those of ``options``."""
+    return saliency_bench.compare(settings, options, None, progress=progress or _silent, announce=announce)
+
+
+def _silent(done: int, total: int, skipped: int) -> None:
+    """Nobody wants to know."""
+
+
+def _fitting(kind: str, options: TwinOptions | SaliencyOptions | None) -> None:
+    wanted = {"twins": TwinOptions, "saliency": SaliencyOptions}.get(kind)
+    if kind in EVALUATIONS and options is not None and (wanted is None or not isinstance(options, wanted)):
+        what = "takes no options" if wanted is None else f"takes {wanted.__name__}"
+        raise UsageError(f"the evaluation {kind!r} {what}, not {type(options).__name__}")
 
 
 def _twins(

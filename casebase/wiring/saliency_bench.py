@@ -1,0 +1,233 @@
+"""What the saliency bench is given: networks, images, masks, and the place where it remembers what is done."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from casebase import parts, reading
+from casebase.errors import DataError, UsageError
+from casebase.evaluate.saliency.options import ALL, NO_WEIGHTS, SaliencyOptions
+from casebase.evaluations import Evaluation
+from casebase.indexer.sources import MANIFESTS, Listed, open_source
+from casebase.parts import TEST, TRAINING
+from casebase.reading import SUFFIXES, printable
+from casebase.settings import Settings
+from casebase.spaces import NETWORK_SPACE
+from casebase.storage.writing import SqlCaseStore
+
+if TYPE_CHECKING:
+    from casebase.evaluate.saliency.bench import BenchImage, BenchNetwork, Plan
+    from casebase.evaluate.saliency.metric import Metric
+    from casebase.explain.saliency.method import Method
+    from casebase.networks.explained import ExplainedNetwork
+
+KEPT = "saliency"
+"""Folder of a base that remembers maps and scores."""
+QUICK_METHODS = ("gradcam", "layercam", "integrated-gradients")
+QUICK_PASSES = 4
+"""Metrics of no more forward passes a map are measured where none is named."""
+
+Progress = Callable[[int, int, int], None]
+
+
+def compare(
+    settings: Settings,
+    options: SaliencyOptions,
+    store: SqlCaseStore | None,
+    *,
+    progress: Progress,
+    announce: Callable[[str], None],
+) -> Evaluation:
+    """Run the bench. ``store`` None: every network and image is named in the options."""
+    from casebase.evaluate.saliency import bench, study
+    from casebase.evaluate.saliency.kept import Kept
+
+    plan = plan_of(settings, options)
+    images, notes = images_of(settings, options, store)
+    networks = networks_for(settings, options, store)
+    folder = options.kept if options.kept is not None else None if store is None else store.folder / KEPT
+    for note in notes:
+        announce(note)
+    kept = Kept(folder, fresh=options.fresh)
+    outcome = bench.run(networks, images, plan, kept, bench.Told(progress, announce))
+    more: dict[str, Any] = {"kept": None if folder is None else str(folder), "notes": notes}
+    return study.evaluation(outcome, plan, seed=settings.seed, more=more)
+
+
+def plan_of(settings: Settings, options: SaliencyOptions) -> Plan:
+    """Methods and metrics by their names; raises ``UsageError`` for one that is not there."""
+    from casebase.evaluate.saliency.bench import Plan
+    from casebase.explain.saliency.method import MethodSettings
+
+    chosen = MethodSettings(options.layer, options.sign, options.samples, None, settings.seed, settings.batch_size)
+    measured = replace(options.bench, seed=settings.seed)
+    methods, asked = _methods(options.methods)
+    return Plan(methods, _metrics(options), chosen, measured, asked=asked)
+
+
+def _methods(names: Sequence[str]) -> tuple[list[Method], bool]:
+    from casebase.explain.saliency import catalogue
+
+    if ALL in names:
+        return list(catalogue.METHODS.values()), False
+    if names:
+        return [catalogue.method(name) for name in dict.fromkeys(names)], True
+    return [catalogue.METHODS[name] for name in QUICK_METHODS if name in catalogue.METHODS], False
+
+
+def _metrics(options: SaliencyOptions) -> list[Metric]:
+    from casebase.evaluate.saliency import catalogue
+
+    every = catalogue.METRICS.values()
+    masked = options.masks is not None
+    if ALL in options.metrics:
+        return [one for one in every if masked or "mask" not in one.needs]
+    if not options.metrics:
+        quick = [one for one in every if one.passes(options.bench) <= QUICK_PASSES and one.needs <= {"mask"}]
+        return [one for one in quick if masked or "mask" not in one.needs]
+    found = [catalogue.metric(name) for name in dict.fromkeys(options.metrics)]
+    blind = [one.name for one in found if "mask" in one.needs and not masked]
+    if blind:
+        raise UsageError(f"{', '.join(blind)} compares maps with masks: name them with --masks, or leave it out")
+    return found
+
+
+def networks_for(settings: Settings, options: SaliencyOptions, store: SqlCaseStore | None) -> list[BenchNetwork]:
+    """The networks that are named, else the base's own; each is loaded when its turn comes."""
+    from casebase.evaluate.saliency.bench import BenchNetwork
+    from casebase.networks import backbones
+    from casebase.wiring.asking import networks_of
+
+    if not options.models:
+        if store is None:
+            raise UsageError("no network named: give --model, or the --base whose network is to be explained")
+        held = store
+        explained = networks_of(held, settings)[1].with_precision("fp32")
+        return [BenchNetwork(_untrained(explained.spec, explained), lambda: explained)]
+    weights = [None if str(one) == NO_WEIGHTS else Path(one) for one in options.weights] or [None] * len(options.models)
+    found = []
+    for model, file in zip(options.models, weights, strict=True):
+        spec = backbones.parse(model, None, file)  # a name that means nothing is told before anything is loaded
+        if file is not None and not file.is_file():
+            raise _no_file(file)
+        name = Path(os.path.abspath(model)).name if spec.kind == "folder" else spec.text
+        found.append(
+            (name, file, backbones.Wanted(model, None, file, pretrained=not options.untrained, seed=settings.seed))
+        )
+    often = Counter(name for name, _, _ in found)
+    named = []
+    for place, (name, file, wanted) in enumerate(found, start=1):
+        told = name if often[name] == 1 else f"{name} ({file.name if file is not None else place})"
+        told = f"{told} (untrained)" if options.untrained and file is None and not Path(wanted.model).is_dir() else told
+        named.append(BenchNetwork(told, partial(_loaded, wanted, settings)))
+    if len({one.name for one in named}) < len(named):
+        raise UsageError("the same network with the same weights was named twice; name each once")
+    return named
+
+
+def _loaded(wanted: Any, settings: Settings) -> ExplainedNetwork:
+    from casebase.networks import backbones, devices
+    from casebase.networks.explained import ExplainedNetwork
+
+    return ExplainedNetwork(
+        backbones.load(wanted), device=devices.choose(settings.device), batch_size=settings.batch_size
+    )
+
+
+def _untrained(name: str, network: ExplainedNetwork) -> str:
+    return f"{name} (untrained)" if network.untrained else name
+
+
+def _no_file(file: Path) -> Exception:
+    from casebase.errors import WeightsMissing
+
+    return WeightsMissing(f"no weights file at {printable(str(file))}; check the path given with --weights")
+
+
+def images_of(
+    settings: Settings, options: SaliencyOptions, store: SqlCaseStore | None
+) -> tuple[list[BenchImage], list[str]]:
+    """The images to explain and what should be said of the choice.
+
+    Raises ``DataError`` where nothing is found, ``UsageError`` for a part that is not there.
+    """
+    from casebase.evaluate.saliency.bench import BenchImage
+
+    notes: list[str] = []
+    if options.images:
+        listed = [one for data in options.images for one in _listed(Path(data), options, notes)]
+    elif store is None:
+        raise UsageError("no images named: give a folder, a manifest or image files, or a --base with held-out images")
+    else:
+        listed = _held_out(store, options.split, notes)
+    chosen = _limited(listed, options.limit)
+    read = partial(reading.read, megapixels=settings.max_megapixels)
+    return [BenchImage(name, partial(read, path), group) for name, path, _, group in chosen], notes
+
+
+Image = tuple[str, Path, str, str | None]
+"""Name, file, label, group."""
+
+
+def _held_out(store: SqlCaseStore, split: str | None, notes: list[str]) -> list[Image]:
+    part = parts.choose(store.parts(), split)
+    if part.note is not None:
+        notes.append(part.note)
+    blocks = store.snapshot().examined(NETWORK_SPACE, part.status, split=part.split)
+    return [(case.path, case.file, case.label, case.group) for block in blocks for case in block.cases]
+
+
+def _listed(data: Path, options: SaliencyOptions, notes: list[str]) -> list[Image]:
+    if data.is_file() and data.suffix.lower() not in MANIFESTS:
+        return [(str(data), data, "", None)]
+    if data.is_dir() and not _has_class_folders(data):
+        found = sorted((one for one in data.iterdir() if _is_image(one)), key=lambda path: os.fsencode(path.name))
+        if not found:
+            raise DataError(f"no image in {printable(str(data))}; name a folder of images, a manifest or image files")
+        return [(path.name, path, "", None) for path in found]
+    source = open_source(data)
+    split = options.split
+    if split is None and source.has_training_split:
+        held = [name for name in source.splits if name.lower() not in TRAINING]
+        split = next((name for name in held if name.lower() in TEST), held[0] if held else None)
+        if split is not None:
+            notes.append(f"{printable(str(data))}: the images of its part {printable(split)} are explained")
+    masks = None if options.masks is None else options.masks.resolve()
+    chosen: Sequence[Listed] = source.chosen(split)
+    return [
+        (one.relative, source.root / one.relative, one.label, one.group)
+        for one in chosen
+        if masks is None or masks not in (source.root / one.relative).resolve().parents
+    ]
+
+
+def _has_class_folders(data: Path) -> bool:
+    """Whether images lie in folders below, and none in the folder itself."""
+    return not any(map(_is_image, data.iterdir())) and any(one.is_dir() for one in data.iterdir())
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _limited(images: Sequence[Image], limit: int | None) -> list[Image]:
+    """At most ``limit`` images, in turn from every class."""
+    if limit is None or limit >= len(images):
+        return list(images)
+    seen: Counter[str] = Counter()
+    turns = []
+    for place, (_, _, label, _) in enumerate(images):
+        turns.append((seen[label], place))
+        seen[label] += 1
+    return [images[place] for place in sorted(place for _, place in sorted(turns)[:limit])]
+
+
+def facts(options: SaliencyOptions) -> Mapping[str, Any]:
+    """What a run without a base says of itself."""
+    return {"images from": ", ".join(map(str, options.images)) or "the held-out images of the base"}
