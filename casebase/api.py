@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import casebase
-from casebase import clock, overlay, reading, settings, wiring
+from casebase import clock, reading, settings, wiring
 from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.commands import typed
@@ -18,8 +18,8 @@ from casebase.dossiers import Dossier
 from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
 from casebase.evaluate import TwinOptions
 from casebase.evaluations import Evaluation
+from casebase.explain import METHOD_NAMES, ExplainedNetwork, Explainer, Wanted, compose, gather, saliency_drawn
 from casebase.explain import Choice as ErrorsChoice
-from casebase.explain import ExplainedNetwork, Explainer, Wanted, compose, gather
 from casebase.explanations import QUERY_ID, Explanation
 from casebase.indexer import IndexSummary, Progress, dry_run, index, lines, open_source, training_lines, write_set
 from casebase.query import Ask, Networks, ask
@@ -30,6 +30,7 @@ from casebase.wiring import EVALUATIONS, ModelChoice, Recipe, Scope, TrainOption
 
 __all__ = [
     "EVALUATIONS",
+    "METHOD_NAMES",
     "Base",
     "Demo",
     "Dossier",
@@ -219,16 +220,19 @@ class Base:
     ) -> Explanation:
         """A query with everything that can be seen of it; ``save("report.html")`` writes the page.
 
-        ``saliency=None`` leaves out all maps. ``panel`` shows the probable classes side by side at any margin, as a
-        page about an error does; else they are shown at low margin only. Overlays are written to the base's
-        ``reports/`` where it may be written.
+        ``saliency`` is a method of ``METHOD_NAMES``; None leaves out all maps. One that cannot explain this network
+        raises ``ModelError``, ``NoTargetLayer`` or ``MissingExtra``; only the default one ends in a warning. ``panel``
+        shows the probable classes side by side at any margin, as a page about an error does; else they are shown at low
+        margin only. Overlays are written to the base's ``reports/`` where it may be written.
         """
         wanted = Wanted(saliency, self.settings.seed, panel)
         name, picture = self._picture(image)
         networks, _ = self._loaded(space)
         (retrieval,) = ask([(name, picture)], Ask(k, space, rival, rerank), networks, self._store)
-        seen = next(self._explainer(space).explain([(retrieval, picture)], wanted, self._facts(command)))
-        overlays, problem = self._overlays(seen) if saliency is not None else ({}, None)
+        explainer = self._explainer(space)
+        explainer.ready(wanted)
+        seen = next(explainer.explain([(retrieval, picture)], wanted, self._facts(command)))
+        overlays, problem = self._overlays(seen, saliency) if saliency is not None else ({}, None)
         warnings = seen.warnings if problem is None else (*seen.warnings, problem)
         seen = replace(seen, overlays=overlays, warnings=warnings, renderer=wiring.renderer())
         facts = seen.facts
@@ -287,6 +291,7 @@ class Base:
             chosen = replace(chosen, split=split)
         wanted = Wanted(saliency, self.settings.seed, panel=True)
         networks, _ = self._loaded(chosen.space)
+        self._explainer(chosen.space).ready(wanted)
         found = gather(self._store, networks, chosen, partial(wiring.file_hashes, self._store), self._facts(command))
         writer = wiring.dossier_pages(self._explainer(chosen.space), wanted, self.settings, progress)
         said = [*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *found.statements]
@@ -315,23 +320,22 @@ class Base:
         if held is None or held[0] is not explained:
             made = Explainer(
                 explained, networks.classifier.classes, wiring.thumbnails(self._store),
-                megapixels=self.settings.max_megapixels,
+                megapixels=self.settings.max_megapixels, sample=partial(wiring.random_cases, self._store),
             )  # fmt: skip
             held = self._explainers[space] = (explained, made)
         return held[1]
 
-    def _overlays(self, seen: Explanation) -> tuple[Mapping[str, Path | None], str | None]:
-        called = seen.retrieval.called
-        found = seen.saliency.get((QUERY_ID, called))
-        if found is None:
-            return {"gradcam": None}, None
-        drawn = overlay.saliency_overlay(seen.shown[QUERY_ID].view, found.values)
-        target = self.settings.base / "reports" / f"{seen.retrieval.query.sha256[:16]}-{found.method}.png"
+    def _overlays(self, seen: Explanation, method: str) -> tuple[Mapping[str, Path | None], str | None]:
+        found = seen.saliency.get((QUERY_ID, seen.retrieval.called))
+        if found is None or found.degenerate is not None:
+            return {method: None}, None
+        drawn = saliency_drawn(seen.shown[QUERY_ID].view, found)
+        target = self.settings.base / "reports" / f"{seen.retrieval.query.sha256[:16]}-{method}.png"
         try:
             wiring.save_picture(target, drawn)
         except CasebaseError as error:
-            return {found.method: None}, f"the overlay was not saved: {error}"
-        return {found.method: target}, None
+            return {method: None}, f"the overlay was not saved: {error}"
+        return {method: target}, None
 
     def _facts(self, command: str) -> dict[str, str]:
         known = self._store.setting("classifier") or {}

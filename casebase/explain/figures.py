@@ -13,9 +13,21 @@ from PIL import Image
 from casebase import overlay
 from casebase.cases import Case
 from casebase.commands import named
-from casebase.explain import sentences
+from casebase.explain import map_words, sentences
 from casebase.explain.album import in_threads
-from casebase.explanations import QUERY_ID, Explanation, Figure, Pixels, SaliencyMap, Scale, Shown, WhereMap
+from casebase.explanations import (
+    QUERY_ID,
+    SEGMENTS,
+    Deletion,
+    Explanation,
+    Figure,
+    Pixels,
+    SaliencyMap,
+    Scale,
+    Shown,
+    Statement,
+    WhereMap,
+)
 from casebase.reading import percent, printable
 
 QUERY_SIDE = 512
@@ -88,15 +100,12 @@ class Gallery:
         return [one for one in maps if sentences.carried(one) >= sentences.CARRIES]
 
     def of_query(self, rivals: Sequence[str]) -> list[Figure]:
-        """The query whole with the network's crop, its map for the predicted class, and for a rival that has one."""
+        """The query whole with the network's crop, its map for the predicted class, and for the first of the rivals."""
         shown = self._explanation.shown.get(QUERY_ID)
         if shown is None:
             return [Figure(None, "The query's picture is not at hand, so no map of it can be shown.", "Query")]
-        looked = [name for name in rivals if (QUERY_ID, name) in self._explanation.saliency]
         figures = [self._whole(shown), self._looked(shown, self._called, "predicted")]
-        label = self._explanation.retrieval.query.label
-        rival = next(iter([*([label] if label in rivals else []), *looked, *rivals]), None)
-        return figures if rival is None else [*figures, self._looked(shown, rival, "rival")]
+        return [*figures, *(self._looked(shown, rival, "rival") for rival in rivals[:1])]
 
     def draw(self, cases: Iterable[Case]) -> None:
         """Draw the pictures of cases on as many threads as there are cores; :meth:`of_case` then has them at hand."""
@@ -139,8 +148,9 @@ class Gallery:
             return Figure(None, f"No map was made for {spoken}.", title, role)
         if found.degenerate is not None:
             return Figure(None, f"The map for {spoken} means nothing: {printable(found.degenerate)}.", title, role)
-        drawn = overlay.saliency_overlay(within(shown.view, QUERY_SIDE), found.values)
-        return Figure(drawn, _saliency_alt("the query", found), f"{title} · {printable(found.method)}", role)
+        check = self._explanation.checked(name)
+        said = None if check is None else map_words.said(check)
+        return map_figure(shown.view, found, f"{title} · {map_words.title(found.method)}", role, check, said)
 
     def _draw(self, case_id: str, predicted: str, path: str) -> CasePictures:
         shown = self._explanation.shown.get(case_id)
@@ -154,7 +164,7 @@ class Gallery:
         saliency = self._explanation.saliency.get((case_id, predicted))
         if saliency is not None and saliency.degenerate is None:
             drawn = overlay.saliency_overlay(view, saliency.values)
-            maps.append(Figure(drawn, _saliency_alt("this case", saliency), f"looked at for {printable(predicted)}"))
+            maps.append(Figure(drawn, saliency_alt("this case", saliency), f"looked at for {printable(predicted)}"))
         return CasePictures(Figure(view, "", "case"), tuple(maps), None)
 
     def _where(self, where: WhereMap, view: Pixels) -> list[Figure]:
@@ -173,6 +183,25 @@ class Gallery:
         ]
 
 
-def _saliency_alt(whose: str, found: SaliencyMap) -> str:
-    source = f"{printable(found.method)}, {printable(found.layer)}"
+def map_figure(
+    view: Pixels, found: SaliencyMap, caption: str, role: str, check: Deletion | None, said: Statement | None
+) -> Figure:
+    """A map of the query on its view ``(H, W, 3) uint8``, with its check and what to know of how it was made."""
+    drawn = saliency_drawn(within(view, QUERY_SIDE), found)
+    notes = map_words.notes(found)
+    parts = [in_words(found.values), *([] if check is None else [map_words.figures(check)])]
+    line = "; ".join(parts) + ". " + " ".join(one.text for one in (*([] if said is None else [said]), *notes))
+    return Figure(drawn, saliency_alt("the query", found), caption, role, check, said, notes, line.rstrip())
+
+
+def saliency_drawn(view: Pixels, found: SaliencyMap) -> Pixels:
+    """A map on a picture; superpixels, where the map is made of such, are outlined."""
+    drawn = overlay.saliency_overlay(view, found.values)
+    segments = found.facts.get(SEGMENTS)
+    return drawn if segments is None else overlay.outlined(drawn, segments)
+
+
+def saliency_alt(whose: str, found: SaliencyMap) -> str:
+    """A map in words."""
+    source = ", ".join(filter(None, [map_words.title(found.method), printable(found.layer)]))
     return f"Where the network looked in {whose} for {printable(found.target)} ({source}): {in_words(found.values)}."

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from casebase.errors import UsageError
 from casebase.explain.album import Shelf, cores, in_threads
+from casebase.explain.saliency.method import MethodSettings, RawMap, Saliency
 from casebase.explanations import Pixels
 from casebase.ports import Matrix, Vector
 
@@ -33,6 +34,10 @@ BATCH = 16
 KEPT_BYTES = 96_000_000
 """Feature maps that are kept: those of about 900 cases with ResNet-18 at 224 pixels."""
 KEPT_MAPS = 4_000_000
+KEPT_RAW = 16_000_000
+"""Maps of other methods that are kept: 80 of them at 224 pixels."""
+GRADCAM = "gradcam"
+CLOSED_FORM = "casebase, in closed form, equal to torchcam's"
 
 Map = NDArray[np.float32]
 Views = NDArray[np.uint8]
@@ -59,6 +64,8 @@ class Passes:
         self._cams: Shelf[Map] = Shelf(KEPT_MAPS, lambda found: found.nbytes + 200)
         self._method: GradCam | None = None
         self._closed: bool | None = None
+        self._made: dict[tuple[object, ...], tuple[Saliency, MethodSettings]] = {}
+        self._raw: Shelf[RawMap] = Shelf(KEPT_RAW, lambda found: found.values.nbytes + 200)
 
     def knows(self, name: str) -> bool:
         """Whether the network has a class of this name."""
@@ -98,6 +105,62 @@ class Passes:
                 found[key] = Read(one.copy(), spatial.copy(), said.copy())  # a row must not keep its batch alive
                 self._reads.put(key, found[key])
         return found
+
+    def reads_for(self, method: str, settings: MethodSettings) -> bool:
+        """Whether a method's maps follow from what :meth:`read` finds."""
+        return self._plain(method, settings) and self.closed
+
+    def _plain(self, method: str, settings: MethodSettings) -> bool:
+        return method == GRADCAM and settings.layer in (None, self._network.spatial_layer)
+
+    def facts(self, method: str, settings: MethodSettings) -> dict[str, Any]:
+        """How a method's maps are made: library, layer, samples, seed. Raises as :meth:`maps` does."""
+        if self.reads_for(method, settings):
+            return {"library": CLOSED_FORM, "layer": self._network.spatial_layer}
+        return dict(self._saliency(method, settings).facts)
+
+    def maps(
+        self,
+        method: str,
+        settings: MethodSettings,
+        pairs: Sequence[tuple[str, str]],
+        views: Mapping[str, Pixels],
+        reads: Mapping[str, Read],
+    ) -> dict[tuple[str, str], RawMap]:
+        """Raw maps of any method by (picture, class): the one way to a map, for all commands.
+
+        Grad-CAM at the network's own layer is taken from ``reads`` where it follows from them. Raises what
+        :attr:`casebase.explain.saliency.method.Method.build` raises.
+        """
+        wanted = list(dict.fromkeys(pairs))
+        if self._plain(method, settings):
+            missing = {key: views[key] for key, _ in wanted if key not in reads}
+            known = {**reads, **self.read(missing)} if self.closed and missing else reads
+            return {pair: RawMap(values) for pair, values in self.cams(wanted, views, known).items()}
+        made = self._saliency(method, settings)
+        found: dict[tuple[str, str], RawMap] = {}
+        for pair in wanted:
+            held = self._raw.get(f"{id(made)} {pair[0]} {pair[1]}")
+            if held is not None:
+                found[pair] = held
+        left = [pair for pair in wanted if pair not in found]
+        for start in range(0, len(left), BATCH):
+            part = left[start : start + BATCH]
+            images = self._network.preprocess.normalise(np.stack([views[key] for key, _ in part]))
+            for pair, one in zip(part, made.raw(images, [self._place[name] for _, name in part]), strict=True):
+                found[pair] = one
+                self._raw.put(f"{id(made)} {pair[0]} {pair[1]}", one)
+        return found
+
+    def _saliency(self, method: str, settings: MethodSettings) -> Saliency:
+        """A method on this network, made once for the same settings."""
+        from casebase.explain.saliency import catalogue
+
+        # The background is held with the settings, so that its id is not used again; signs are no matter of the method.
+        key = (method, settings.layer, settings.samples, settings.seed, settings.batch, id(settings.background))
+        if key not in self._made:
+            self._made[key] = catalogue.make(method, self._network, settings), settings
+        return self._made[key][0]
 
     def cams(
         self, pairs: Sequence[tuple[str, str]], views: Mapping[str, Pixels], reads: Mapping[str, Read]
@@ -141,14 +204,14 @@ class Passes:
                 self._cams.put(f"{key} {name}", found[key, name])
         return found
 
-    def probabilities(self, views: Views, names: Sequence[str]) -> Vector:
-        """The softmax ``(N,)`` of one class for each of ``(N, H, W, 3) uint8`` views."""
-        parts = shares(range(len(views)))
-        passed = side_by_side(lambda rows: self._softmax(views[rows[0] : rows[-1] + 1]), parts)
-        if not passed:
-            return np.zeros(0, np.float32)
-        columns = [self._place[name] for name in names]
-        return np.concatenate(passed)[np.arange(len(columns)), columns]
+    def place(self, name: str) -> int:
+        """The column of a class."""
+        return self._place[name]
+
+    def probabilities(self, views: Views) -> Matrix:
+        """The softmax ``(N, C)`` of ``(N, H, W, 3) uint8`` views."""
+        passed = side_by_side(lambda rows: self._softmax(views[rows[0] : rows[-1] + 1]), shares(range(len(views))))
+        return np.concatenate(passed) if passed else np.zeros((0, len(self._place)), np.float32)
 
     def _softmax(self, views: Views) -> Matrix:
         found = self._network.read(views).probabilities

@@ -6,7 +6,7 @@ remembers · ``measuring`` finds the evaluation of a kind · ``machine`` tells w
 trains the demo's network.
 """
 
-from casebase.wiring.asking import networks_of
+from casebase.wiring.asking import networks_of, random_cases
 from casebase.wiring.choices import ModelChoice
 from casebase.wiring.demo import examples, fetch_pets, train_birds
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
@@ -48,6 +48,7 @@ __all__ = [
     "made_anew",
     "networks_of",
     "prepare",
+    "random_cases",
     "renderer",
     "save_picture",
     "store_for_looking",
