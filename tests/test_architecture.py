@@ -60,6 +60,7 @@ HOMES: Mapping[str, frozenset[str]] = {
     "captum": frozenset({"explain"}),
     "shap": frozenset({"explain"}),
     "lime": frozenset({"explain"}),
+    "skimage": frozenset({"explain"}),  # scikit-image comes with lime: the superpixels that LIME hides
     "jinja2": frozenset({"explain"}),
     "markupsafe": frozenset({"explain"}),  # comes with jinja2: the type of text that is already escaped
     "scipy": frozenset({"evaluate"}),
