@@ -22,6 +22,7 @@ from casebase.explain import METHOD_NAMES, ExplainedNetwork, Explainer, Wanted, 
 from casebase.explain import Choice as ErrorsChoice
 from casebase.explanations import QUERY_ID, Explanation
 from casebase.indexer import IndexSummary, Progress, dry_run, index, lines, open_source, training_lines, write_set
+from casebase.maps import Maps, MapsWanted
 from casebase.query import Ask, Networks, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
@@ -39,6 +40,8 @@ __all__ = [
     "Findings",
     "IndexOptions",
     "IndexSummary",
+    "Maps",
+    "MapsWanted",
     "ModelChoice",
     "Onlooker",
     "Recipe",
@@ -48,12 +51,14 @@ __all__ = [
     "TwinOptions",
     "check",
     "check_data",
+    "check_maps",
     "check_out",
     "data_of",
     "demo",
     "doctor",
     "plan",
     "preview",
+    "saliency",
     "train",
 ]
 
@@ -101,6 +106,39 @@ def check_out(folder: str | Path, kind: str | None = None) -> None:
     wiring.check_out(Path(folder), kind)
 
 
+def check_maps(folder: str | Path) -> None:
+    """Raise where saliency maps cannot be saved to a folder, before the work: as :func:`check_out`."""
+    wiring.check_maps(Path(folder))
+
+
+def saliency(
+    chosen: settings.Settings,
+    image: Image,
+    wanted: MapsWanted | None = None,
+    model: ModelChoice | None = None,
+    *,
+    command: str = "",
+) -> Maps:
+    """Where a network that belongs to no base looked in one image; see :meth:`Base.saliency`.
+
+    Where a method starts from background images, it takes the mean colour.
+    """
+    name, picture = _picture(image, chosen)
+    network, notes = wiring.network_alone(model or ModelChoice(), chosen)
+    explainer = Explainer(network, network.classes or (), lambda pixel_hash: None, megapixels=chosen.max_megapixels)
+    facts = {
+        "casebase": casebase.__version__,
+        "network": network.spec + (" (untrained)" if network.untrained else ""),
+        "classifier": network.classifier_fingerprint or "",
+        "seed": str(chosen.seed),
+        "date": clock.now(),
+        "command": command,
+        "python": platform.python_version(),
+    }
+    found = explainer.look(name, picture, wanted or MapsWanted(seed=chosen.seed), facts)
+    return replace(found, warnings=[*notes, *found.warnings], writer=wiring.maps_pages())
+
+
 def preview(chosen: settings.Settings, data: str | Path | None, options: IndexOptions) -> IndexSummary:
     """What ``index`` would do, by path, size and time alone. Nothing is read, embedded or written."""
     source = open_source(data_of(chosen, data))
@@ -132,6 +170,15 @@ def check(chosen: settings.Settings, *, deep: bool = False) -> Findings:
             return base.verify(deep=deep)
     except StorageFailed as error:
         return Findings([Finding(str(error), repairable=False)], {}, [], deep, 0.0)
+
+
+def _picture(image: Image, chosen: settings.Settings) -> tuple[str, reading.Picture]:
+    name = reading.STANDARD_INPUT if isinstance(image, bytes) else str(image)
+    try:
+        source = image if isinstance(image, bytes) else Path(image)
+        return name, reading.read(source, megapixels=chosen.max_megapixels)
+    except ImageError as error:
+        raise ImageError(f"{reading.printable(name)}: {error}") from None
 
 
 class Base:
@@ -202,7 +249,7 @@ class Base:
         rerank: bool = False,
     ) -> list[Retrieval]:
         """The same for several images, with their forward passes in batches."""
-        pictures = [self._picture(image) for image in images]
+        pictures = [_picture(image, self.settings) for image in images]
         networks, _ = self._loaded(space)
         return ask(pictures, Ask(k, space, rival, rerank), networks, self._store)
 
@@ -226,7 +273,7 @@ class Base:
         margin only. Overlays are written to the base's ``reports/`` where it may be written.
         """
         wanted = Wanted(saliency, self.settings.seed, panel)
-        name, picture = self._picture(image)
+        name, picture = _picture(image, self.settings)
         networks, _ = self._loaded(space)
         (retrieval,) = ask([(name, picture)], Ask(k, space, rival, rerank), networks, self._store)
         explainer = self._explainer(space)
@@ -243,6 +290,28 @@ class Base:
                 provenance=list(facts.items()), synthetic=self._store.setting("synthetic"),
             ),
         )  # fmt: skip
+
+    def saliency(
+        self,
+        image: Image,
+        methods: Sequence[str] = ("gradcam",),
+        classes: Sequence[str] = (),
+        *,
+        layer: str | None = None,
+        samples: int | None = None,
+        sign: str = "absolute",
+        command: str = "",
+    ) -> Maps:
+        """Where the network looked in one image: maps by ``methods``, for the predicted class and for ``classes``.
+
+        ``save(folder)`` writes a page, pictures and the raw maps. A method that cannot explain this network has a row
+        that says why; where none can, its error is raised. Raises ``UsageError`` for a method that is not there and
+        ``UnknownClass``.
+        """
+        wanted = MapsWanted(tuple(methods), tuple(classes), layer, samples, sign, self.settings.seed)
+        name, picture = _picture(image, self.settings)
+        found = self._explainer(NETWORK_SPACE).look(name, picture, wanted, self._facts(command))
+        return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.maps_pages())
 
     # -- measuring -----------------------------------------------------------------------------------------------
 
@@ -296,14 +365,6 @@ class Base:
         writer = wiring.dossier_pages(self._explainer(chosen.space), wanted, self.settings, progress)
         said = [*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *found.statements]
         return replace(found, statements=said, synthetic=self._store.setting("synthetic"), writer=writer)
-
-    def _picture(self, image: Image) -> tuple[str, reading.Picture]:
-        name = reading.STANDARD_INPUT if isinstance(image, bytes) else str(image)
-        try:
-            source = image if isinstance(image, bytes) else Path(image)
-            return name, reading.read(source, megapixels=self.settings.max_megapixels)
-        except ImageError as error:
-            raise ImageError(f"{reading.printable(name)}: {error}") from None
 
     def _loaded(self, space: str) -> tuple[Networks, ExplainedNetwork]:
         known = self._store.setting("classifier")

@@ -32,6 +32,8 @@ from casebase.reading import percent, printable
 
 QUERY_SIDE = 512
 CASE_SIDE = 256
+GATHERED = 0.35
+"""A map with less than this in its fullest quadrant is called spread out; even is a quarter."""
 _CORNERS = ("upper left", "upper right", "lower left", "lower right")
 
 
@@ -72,6 +74,16 @@ def in_words(values: NDArray[np.float32]) -> str:
     return ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in zip(_CORNERS, shares, strict=True))
 
 
+def sides(values: NDArray[np.float32]) -> str:
+    """Where most of a map's positive mass lies: ``upper left 41 %``, or ``spread, upper left 28 %``."""
+    shares = quadrants(values)
+    if shares is None:
+        return "nowhere"
+    most = max(range(len(shares)), key=lambda place: shares[place])
+    told = f"{_CORNERS[most]} {shares[most]:.0%}".replace("%", " %")
+    return told if shares[most] >= GATHERED else f"spread, {told}"
+
+
 @dataclass(frozen=True, slots=True)
 class CasePictures:
     """What a card shows of a case: its picture, or why there is none, and its maps."""
@@ -104,7 +116,7 @@ class Gallery:
         shown = self._explanation.shown.get(QUERY_ID)
         if shown is None:
             return [Figure(None, "The query's picture is not at hand, so no map of it can be shown.", "Query")]
-        figures = [self._whole(shown), self._looked(shown, self._called, "predicted")]
+        figures = [whole_figure(shown), self._looked(shown, self._called, "predicted")]
         return [*figures, *(self._looked(shown, rival, "rival") for rival in rivals[:1])]
 
     def draw(self, cases: Iterable[Case]) -> None:
@@ -131,12 +143,6 @@ class Gallery:
             high = f"+{self.bound:.3f} for it, in cosine per cell, one scale for all pairs"
             bars.append(Scale("Where the likeness lies", overlay.diverging_bar(), low, high))
         return bars
-
-    def _whole(self, shown: Shown) -> Figure:
-        cropped = shown.box != (0.0, 0.0, 1.0, 1.0)
-        seen = "the network saw what lies inside the white line" if cropped else "the network saw all of it"
-        pixels = overlay.boxed(within(shown.view if shown.whole is None else shown.whole, QUERY_SIDE), shown.box)
-        return Figure(pixels, f"The query, whole; {seen}.", f"The query; {seen}")
 
     def _looked(self, shown: Shown, name: str, role: str) -> Figure:
         spoken, what = printable(name), "the answer" if role == "predicted" else "the rival"
@@ -183,15 +189,22 @@ class Gallery:
         ]
 
 
+def whole_figure(shown: Shown) -> Figure:
+    """The query, whole, with the part that the network saw."""
+    cropped = shown.box != (0.0, 0.0, 1.0, 1.0)
+    seen = "the network saw what lies inside the white line" if cropped else "the network saw all of it"
+    pixels = overlay.boxed(within(shown.view if shown.whole is None else shown.whole, QUERY_SIDE), shown.box)
+    return Figure(pixels, f"The query, whole; {seen}.", f"The query; {seen}")
+
+
 def map_figure(
     view: Pixels, found: SaliencyMap, caption: str, role: str, check: Deletion | None, said: Statement | None
 ) -> Figure:
     """A map of the query on its view ``(H, W, 3) uint8``, with its check and what to know of how it was made."""
     drawn = saliency_drawn(within(view, QUERY_SIDE), found)
     notes = map_words.notes(found)
-    parts = [in_words(found.values), *([] if check is None else [map_words.figures(check)])]
-    line = "; ".join(parts) + ". " + " ".join(one.text for one in (*([] if said is None else [said]), *notes))
-    return Figure(drawn, saliency_alt("the query", found), caption, role, check, said, notes, line.rstrip())
+    line = "; ".join([sides(found.values), *([] if check is None else [map_words.figures(check)])])
+    return Figure(drawn, saliency_alt("the query", found), caption, role, check, said, notes, line)
 
 
 def saliency_drawn(view: Pixels, found: SaliencyMap) -> Pixels:

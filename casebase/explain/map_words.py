@@ -42,10 +42,26 @@ def hangs_nowhere(check: Deletion) -> bool:
     return not check.convincing and abs(check.marked) <= SLIGHT and abs(check.random) <= SLIGHT
 
 
+def shows_later(check: Deletion) -> bool:
+    """Whether a map that changes nothing at a fifth falls below every random order where more is hidden."""
+    return (
+        hangs_nowhere(check)
+        and len(check.shares) > 0
+        and check.marked_curve[-1] < check.random_low[-1] - SLIGHT
+        and check.marked_curve[-1] < check.marked_curve[0] - SLIGHT
+    )
+
+
 def said(check: Deletion) -> Statement:
     """What a check says of its map, in a few words."""
     if check.convincing:
         return Statement("Hiding what this map marks counts for more than chance.")
+    if shows_later(check):
+        share = f"{check.shares[-1]:.0%}".replace("%", " %")
+        return Statement(
+            f"Hiding a fifth changes nothing, wherever it lies; with {share} hidden this map counts for more than each "
+            f"of {check.random_draws[-1]} random ones."
+        )
     if hangs_nowhere(check):
         return Statement("Hiding a fifth changes nothing, wherever it lies: the check says nothing of this map.")
     return Statement(
@@ -54,10 +70,12 @@ def said(check: Deletion) -> Statement:
 
 
 def figures(check: Deletion) -> str:
-    """What a fifth hidden does to the probability: ``20 % hidden: P −0.31, at random −0.04 (1 of 20 as much)``."""
-    marked, random = (f"{-drop:+.2f}".replace("-", "−") for drop in (check.marked, check.random))
+    """What a fifth hidden does to the probability: ``20 % hidden P −0.31, at random −0.04: more than chance``."""
     share = f"{check.share:.0%}".replace("%", " %")
-    return f"{share} hidden: P {marked}, at random {random} ({check.as_much} of {check.draws} as much)"
+    if hangs_nowhere(check):
+        return f"{share} hidden changes nothing, wherever it lies"
+    marked, random = (f"{-drop:+.2f}".replace("-", "−") for drop in (check.marked, check.random))
+    return f"{share} hidden P {marked}, at random {random}: {'' if check.convincing else 'no '}more than chance"
 
 
 def curve_alt(check: Deletion) -> str:

@@ -67,6 +67,11 @@ class Passes:
         self._made: dict[tuple[object, ...], tuple[Saliency, MethodSettings]] = {}
         self._raw: Shelf[RawMap] = Shelf(KEPT_RAW, lambda found: found.values.nbytes + 200)
 
+    @property
+    def classes(self) -> Sequence[str]:
+        """The network's classes, in the order of its scores."""
+        return list(self._place)
+
     def knows(self, name: str) -> bool:
         """Whether the network has a class of this name."""
         return name in self._place

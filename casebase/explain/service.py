@@ -25,6 +25,7 @@ from casebase.explain.passes import Passes, Read
 from casebase.explain.saliency import names
 from casebase.explain.saliency.method import MethodSettings, Network
 from casebase.explanations import QUERY_ID, Deletion, Explanation, Pixels, SaliencyMap, Shown, WhereMap, frozen
+from casebase.maps import Maps, MapsWanted
 from casebase.panel import low_margin
 from casebase.ports import Matrix, Reading, Vector
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
@@ -238,6 +239,12 @@ class Explainer:
         blocks = iter(lambda: list(islice(rest, BLOCK)), [])
         for found in ahead(lambda block: self._explained(block, wanted, facts), blocks):
             yield from found
+
+    def look(self, name: str, picture: reading.Picture, wanted: MapsWanted, facts: Mapping[str, str]) -> Maps:
+        """Map one picture by several methods and for several classes; see :func:`casebase.explain.looking.look`."""
+        from casebase.explain.looking import look
+
+        return look(name, picture, wanted, self._passes, self._album, self.settings, facts)
 
     def _explained(
         self, block: Sequence[tuple[Retrieval, Query]], wanted: Wanted, facts: Mapping[str, str]

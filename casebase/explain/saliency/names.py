@@ -8,7 +8,9 @@ from __future__ import annotations
 from casebase.errors import UsageError
 from casebase.reading import printable
 
-METHOD_NAMES = ("gradcam",)
+METHOD_NAMES = (
+    "gradcam", "integrated-gradients", "smoothgrad", "shap", "lime", "occlusion", "rise",
+)  # fmt: skip
 
 
 def known(name: str) -> str:
