@@ -29,6 +29,7 @@ from casebase.cases import SourceImage
 from casebase.explain import encoding
 from casebase.explain.album import in_threads
 from casebase.explain.passes import BATCH, Passes, side_by_side
+from casebase.explain.saliency.method import MethodSettings
 from casebase.networks.explained import ExplainedNetwork
 from casebase.ports import Changes, Entry
 from casebase.spaces import NETWORK_SPACE
@@ -88,7 +89,7 @@ class Prepared:
             side_by_side(network.read, [views[:size] for size in self.batches])
             for start in range(0, self.cams, BATCH):
                 pairs = [(str(i), classes[(start + i) % len(classes)]) for i in range(min(BATCH, self.cams - start))]
-                passes.cams(pairs, keyed, reads)
+                passes.maps("gradcam", MethodSettings(), pairs, keyed, reads)
             many = [self.sample[i % len(self.sample)] for i in range(self.encoded)]
             for start in range(0, len(many), 100):
                 in_threads(lambda job: encoding.jpeg(*job), many[start : start + 100])
@@ -112,8 +113,8 @@ class Prepared:
 
     @contextmanager
     def _counting(self) -> Iterator[None]:
-        read, read_maps, cams, jpeg = (
-            ExplainedNetwork.read, ExplainedNetwork.read_maps, Passes.cams, encoding.jpeg,
+        read, read_maps, maps, jpeg = (
+            ExplainedNetwork.read, ExplainedNetwork.read_maps, Passes.maps, encoding.jpeg,
         )  # fmt: skip
 
         def counted(of: Any) -> Any:
@@ -123,9 +124,11 @@ class Prepared:
 
             return call
 
-        def asked(passes: Passes, pairs: Sequence[tuple[str, str]], *rest: Any) -> Any:
+        def asked(
+            passes: Passes, method: str, settings: MethodSettings, pairs: Sequence[tuple[str, str]], *rest: Any
+        ) -> Any:
             self.cams += len(set(pairs))
-            return cams(passes, pairs, *rest)
+            return maps(passes, method, settings, pairs, *rest)
 
         def encode(pixels: NDArray[np.uint8], quality: int) -> bytes:
             self.encoded += 1
@@ -136,7 +139,7 @@ class Prepared:
         with (
             mock.patch.object(ExplainedNetwork, "read", counted(read)),
             mock.patch.object(ExplainedNetwork, "read_maps", counted(read_maps)),
-            mock.patch.object(Passes, "cams", asked),
+            mock.patch.object(Passes, "maps", asked),
             mock.patch("casebase.explain.encoding.jpeg", encode),
             mock.patch("casebase.explain.dossier_pages.jpeg", encode),
         ):

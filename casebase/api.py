@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import casebase
-from casebase import clock, overlay, reading, settings, wiring
+from casebase import clock, reading, settings, wiring
 from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.commands import typed
@@ -18,10 +18,11 @@ from casebase.dossiers import Dossier
 from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
 from casebase.evaluate import BenchSettings, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
+from casebase.explain import METHOD_NAMES, ExplainedNetwork, Explainer, Wanted, compose, gather, saliency_drawn
 from casebase.explain import Choice as ErrorsChoice
-from casebase.explain import ExplainedNetwork, Explainer, Wanted, compose, gather
 from casebase.explanations import QUERY_ID, Explanation
 from casebase.indexer import IndexSummary, Progress, dry_run, index, lines, open_source, training_lines, write_set
+from casebase.maps import Maps, MapsWanted
 from casebase.query import Ask, Networks, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
@@ -30,6 +31,7 @@ from casebase.wiring import EVALUATIONS, ModelChoice, Recipe, Scope, TrainOption
 
 __all__ = [
     "EVALUATIONS",
+    "METHOD_NAMES",
     "Base",
     "BenchSettings",
     "Demo",
@@ -39,6 +41,8 @@ __all__ = [
     "Findings",
     "IndexOptions",
     "IndexSummary",
+    "Maps",
+    "MapsWanted",
     "ModelChoice",
     "Onlooker",
     "Recipe",
@@ -49,6 +53,7 @@ __all__ = [
     "TwinOptions",
     "check",
     "check_data",
+    "check_maps",
     "check_out",
     "data_of",
     "demo",
@@ -56,6 +61,7 @@ __all__ = [
     "evaluate_saliency",
     "plan",
     "preview",
+    "saliency",
     "train",
 ]
 
@@ -101,6 +107,39 @@ def check_out(folder: str | Path, kind: str | None = None) -> None:
     ``UsageError`` where something else would be lost, ``StorageFailed`` where no folder can be made.
     """
     wiring.check_out(Path(folder), kind)
+
+
+def check_maps(folder: str | Path) -> None:
+    """Raise where saliency maps cannot be saved to a folder, before the work: as :func:`check_out`."""
+    wiring.check_maps(Path(folder))
+
+
+def saliency(
+    chosen: settings.Settings,
+    image: Image,
+    wanted: MapsWanted | None = None,
+    model: ModelChoice | None = None,
+    *,
+    command: str = "",
+) -> Maps:
+    """Where a network that belongs to no base looked in one image; see :meth:`Base.saliency`.
+
+    Where a method starts from background images, it takes the mean colour.
+    """
+    name, picture = _picture(image, chosen)
+    network, notes = wiring.network_alone(model or ModelChoice(), chosen)
+    explainer = Explainer(network, network.classes or (), lambda pixel_hash: None, megapixels=chosen.max_megapixels)
+    facts = {
+        "casebase": casebase.__version__,
+        "network": network.spec + (" (untrained)" if network.untrained else ""),
+        "classifier": network.classifier_fingerprint or "",
+        "seed": str(chosen.seed),
+        "date": clock.now(),
+        "command": command,
+        "python": platform.python_version(),
+    }
+    found = explainer.look(name, picture, wanted or MapsWanted(seed=chosen.seed), facts)
+    return replace(found, warnings=[*notes, *found.warnings], writer=wiring.maps_pages())
 
 
 def preview(chosen: settings.Settings, data: str | Path | None, options: IndexOptions) -> IndexSummary:
@@ -156,6 +195,15 @@ def check(chosen: settings.Settings, *, deep: bool = False) -> Findings:
             return base.verify(deep=deep)
     except StorageFailed as error:
         return Findings([Finding(str(error), repairable=False)], {}, [], deep, 0.0)
+
+
+def _picture(image: Image, chosen: settings.Settings) -> tuple[str, reading.Picture]:
+    name = reading.STANDARD_INPUT if isinstance(image, bytes) else str(image)
+    try:
+        source = image if isinstance(image, bytes) else Path(image)
+        return name, reading.read(source, megapixels=chosen.max_megapixels)
+    except ImageError as error:
+        raise ImageError(f"{reading.printable(name)}: {error}") from None
 
 
 class Base:
@@ -226,7 +274,7 @@ class Base:
         rerank: bool = False,
     ) -> list[Retrieval]:
         """The same for several images, with their forward passes in batches."""
-        pictures = [self._picture(image) for image in images]
+        pictures = [_picture(image, self.settings) for image in images]
         networks, _ = self._loaded(space)
         return ask(pictures, Ask(k, space, rival, rerank), networks, self._store)
 
@@ -244,16 +292,19 @@ class Base:
     ) -> Explanation:
         """A query with everything that can be seen of it; ``save("report.html")`` writes the page.
 
-        ``saliency=None`` leaves out all maps. ``panel`` shows the probable classes side by side at any margin, as a
-        page about an error does; else they are shown at low margin only. Overlays are written to the base's
-        ``reports/`` where it may be written.
+        ``saliency`` is a method of ``METHOD_NAMES``; None leaves out all maps. One that cannot explain this network
+        raises ``ModelError``, ``NoTargetLayer`` or ``MissingExtra``; only the default one ends in a warning. ``panel``
+        shows the probable classes side by side at any margin, as a page about an error does; else they are shown at low
+        margin only. Overlays are written to the base's ``reports/`` where it may be written.
         """
         wanted = Wanted(saliency, self.settings.seed, panel)
-        name, picture = self._picture(image)
+        name, picture = _picture(image, self.settings)
         networks, _ = self._loaded(space)
         (retrieval,) = ask([(name, picture)], Ask(k, space, rival, rerank), networks, self._store)
-        seen = next(self._explainer(space).explain([(retrieval, picture)], wanted, self._facts(command)))
-        overlays, problem = self._overlays(seen) if saliency is not None else ({}, None)
+        explainer = self._explainer(space)
+        explainer.ready(wanted)
+        seen = next(explainer.explain([(retrieval, picture)], wanted, self._facts(command)))
+        overlays, problem = self._overlays(seen, saliency) if saliency is not None else ({}, None)
         warnings = seen.warnings if problem is None else (*seen.warnings, problem)
         seen = replace(seen, overlays=overlays, warnings=warnings, renderer=wiring.renderer())
         facts = seen.facts
@@ -264,6 +315,28 @@ class Base:
                 provenance=list(facts.items()), synthetic=self._store.setting("synthetic"),
             ),
         )  # fmt: skip
+
+    def saliency(
+        self,
+        image: Image,
+        methods: Sequence[str] = ("gradcam",),
+        classes: Sequence[str] = (),
+        *,
+        layer: str | None = None,
+        samples: int | None = None,
+        sign: str = "absolute",
+        command: str = "",
+    ) -> Maps:
+        """Where the network looked in one image: maps by ``methods``, for the predicted class and for ``classes``.
+
+        ``save(folder)`` writes a page, pictures and the raw maps. A method that cannot explain this network has a row
+        that says why; where none can, its error is raised. Raises ``UsageError`` for a method that is not there and
+        ``UnknownClass``.
+        """
+        wanted = MapsWanted(tuple(methods), tuple(classes), layer, samples, sign, self.settings.seed)
+        name, picture = _picture(image, self.settings)
+        found = self._explainer(NETWORK_SPACE).look(name, picture, wanted, self._facts(command))
+        return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.maps_pages())
 
     # -- measuring -----------------------------------------------------------------------------------------------
 
@@ -316,18 +389,11 @@ class Base:
             chosen = replace(chosen, split=split)
         wanted = Wanted(saliency, self.settings.seed, panel=True)
         networks, _ = self._loaded(chosen.space)
+        self._explainer(chosen.space).ready(wanted)
         found = gather(self._store, networks, chosen, partial(wiring.file_hashes, self._store), self._facts(command))
         writer = wiring.dossier_pages(self._explainer(chosen.space), wanted, self.settings, progress)
         said = [*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *found.statements]
         return replace(found, statements=said, synthetic=self._store.setting("synthetic"), writer=writer)
-
-    def _picture(self, image: Image) -> tuple[str, reading.Picture]:
-        name = reading.STANDARD_INPUT if isinstance(image, bytes) else str(image)
-        try:
-            source = image if isinstance(image, bytes) else Path(image)
-            return name, reading.read(source, megapixels=self.settings.max_megapixels)
-        except ImageError as error:
-            raise ImageError(f"{reading.printable(name)}: {error}") from None
 
     def _loaded(self, space: str) -> tuple[Networks, ExplainedNetwork]:
         known = self._store.setting("classifier")
@@ -344,23 +410,22 @@ class Base:
         if held is None or held[0] is not explained:
             made = Explainer(
                 explained, networks.classifier.classes, wiring.thumbnails(self._store),
-                megapixels=self.settings.max_megapixels,
+                megapixels=self.settings.max_megapixels, sample=partial(wiring.random_cases, self._store),
             )  # fmt: skip
             held = self._explainers[space] = (explained, made)
         return held[1]
 
-    def _overlays(self, seen: Explanation) -> tuple[Mapping[str, Path | None], str | None]:
-        called = seen.retrieval.called
-        found = seen.saliency.get((QUERY_ID, called))
-        if found is None:
-            return {"gradcam": None}, None
-        drawn = overlay.saliency_overlay(seen.shown[QUERY_ID].view, found.values)
-        target = self.settings.base / "reports" / f"{seen.retrieval.query.sha256[:16]}-{found.method}.png"
+    def _overlays(self, seen: Explanation, method: str) -> tuple[Mapping[str, Path | None], str | None]:
+        found = seen.saliency.get((QUERY_ID, seen.retrieval.called))
+        if found is None or found.degenerate is not None:
+            return {method: None}, None
+        drawn = saliency_drawn(seen.shown[QUERY_ID].view, found)
+        target = self.settings.base / "reports" / f"{seen.retrieval.query.sha256[:16]}-{method}.png"
         try:
             wiring.save_picture(target, drawn)
         except CasebaseError as error:
-            return {found.method: None}, f"the overlay was not saved: {error}"
-        return {found.method: target}, None
+            return {method: None}, f"the overlay was not saved: {error}"
+        return {method: target}, None
 
     def _facts(self, command: str) -> dict[str, str]:
         known = self._store.setting("classifier") or {}

@@ -20,6 +20,8 @@ from casebase.errors import UsageError
 from casebase.ports import Renderer
 
 QUERY_ID = "query"
+SEGMENTS = "segments"
+"""The fact of a saliency map that is an array ``(H, W) int32``: which superpixel each pixel belongs to."""
 Pixels = NDArray[np.uint8]
 
 
@@ -45,6 +47,21 @@ class SaliencyMap:
     layer: str
     degenerate: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON of what is known of the map; its values are not in it."""
+        return {
+            "class": self.target,
+            "method": self.method,
+            "layer": self.layer or None,
+            "size": list(self.values.shape),
+            "degenerate": self.degenerate,
+            "facts": {
+                name: finite(value) if isinstance(value, float) else value
+                for name, value in self.facts.items()
+                if name != SEGMENTS
+            },
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +101,10 @@ class Deletion:
     ``share`` of the cells is replaced by a blurred picture; ``marked`` is the drop of the probability (in [-1, 1]) for
     the map's top cells, ``random`` the mean drop over ``draws`` random choices, ``as_much`` the number of those that
     lowered it at least as much.
+
+    The curve: at ``shares`` (rising from 0) the probability that is left, ``marked_curve`` in the map's order and
+    ``random_curve`` on average over ``random_draws`` random orders, whose least and most are ``random_low`` and
+    ``random_high``. All are empty where only the one share was tried.
     """
 
     target: str
@@ -92,11 +113,37 @@ class Deletion:
     random: float
     as_much: int
     draws: int
+    method: str = "gradcam"
+    shares: tuple[float, ...] = ()
+    marked_curve: tuple[float, ...] = ()
+    random_curve: tuple[float, ...] = ()
+    random_low: tuple[float, ...] = ()
+    random_high: tuple[float, ...] = ()
+    random_draws: tuple[int, ...] = ()
 
     @property
     def convincing(self) -> bool:
         """Whether the marked part matters, and more than nearly every random one (at most 1 in 20)."""
         return self.marked > 0.01 and self.as_much <= self.draws // 20
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON of one check; a number that is not finite is null."""
+        return {
+            "class": self.target,
+            "method": self.method,
+            "share": self.share,
+            "marked": finite(self.marked),
+            "random": finite(self.random),
+            "as_much": self.as_much,
+            "draws": self.draws,
+            "convincing": self.convincing,
+            "shares": list(self.shares),
+            "marked_curve": [finite(value) for value in self.marked_curve],
+            "random_curve": [finite(value) for value in self.random_curve],
+            "random_low": [finite(value) for value in self.random_low],
+            "random_high": [finite(value) for value in self.random_high],
+            "random_draws": list(self.random_draws),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +163,12 @@ class Explanation:
     renderer: Renderer | None = None
     panel: bool = False
     """Whether the classes are shown side by side before everything else."""
+    map_note: str | None = None
+    """Why the cases have no saliency map, where the query has one."""
+
+    def checked(self, target: str) -> Deletion | None:
+        """The check of the query's map for a class, if one was made."""
+        return next((one for one in self.deletions if one.target == target), None)
 
     def to_dict(self) -> dict[str, Any]:
         """The object of schema ``casebase.query/1`` with overlays, maps' figures and all warnings."""
@@ -124,17 +177,8 @@ class Explanation:
         value["where"] = {
             case: {"similarity": finite(m.similarity), "residual": finite(m.residual)} for case, m in self.where.items()
         }
-        value["deletion"] = [
-            {
-                "class": d.target,
-                "share": d.share,
-                "marked": finite(d.marked),
-                "random": finite(d.random),
-                "as_much": d.as_much,
-                "draws": d.draws,
-            }
-            for d in self.deletions
-        ]
+        value["deletion"] = [check.to_dict() for check in self.deletions]
+        value["maps"] = [one.to_dict() for (image, _), one in self.saliency.items() if image == QUERY_ID]
         value["warnings"] = list(self.warnings)
         value["seconds"] = {name: finite(seconds) for name, seconds in self.seconds.items()}
         return value
@@ -171,13 +215,18 @@ class Figure:
     """A picture to be shown: ``pixels (H, W, 3) uint8``, what it is evidence for (alt text), and a short caption.
 
     Without ``pixels`` the alt text stands in the picture's place and says what is missing. ``role`` is ``plain``,
-    ``predicted``, ``rival`` or ``where``.
+    ``predicted``, ``rival`` or ``where``. A map of the query brings its ``check``, what that says in one sentence
+    (``said``), ``notes`` on how it was made, and all of it as one ``line`` for a terminal.
     """
 
     pixels: Pixels | None
     alt: str
     caption: str
     role: str = "plain"
+    check: Deletion | None = None
+    said: Statement | None = None
+    notes: Sequence[Statement] = ()
+    line: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,3 +374,4 @@ class Report:
     label_probability: float | None = None
     notes: Sequence[Statement] = ()
     around: Around | None = None
+    map_note: str | None = None

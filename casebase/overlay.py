@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +129,19 @@ def diverging_bar(width: int = 160, height: int = 10) -> Pixels:
     """The colour bar of :func:`diverging`, from -bound to +bound."""
     ramp = np.tile(np.linspace(-1.0, 1.0, width, dtype=np.float32), (height, 1))
     return np.rint(diverging(ramp, 1.0)).astype(np.uint8)
+
+
+def outlined(pixels: Pixels, segments: NDArray[np.integer[Any]]) -> Pixels:
+    """A picture ``(H, W, 3) uint8`` with thin white lines between the ``segments (h, w)`` of its regions."""
+    height, width = pixels.shape[:2]
+    rows, columns = np.arange(height) * segments.shape[0] // height, np.arange(width) * segments.shape[1] // width
+    whole = segments[rows[:, None], columns[None, :]]
+    border = np.zeros((height, width), bool)
+    border[:, 1:] |= whole[:, 1:] != whole[:, :-1]
+    border[1:] |= whole[1:] != whole[:-1]
+    drawn = pixels.copy()
+    drawn[border] = 255
+    return drawn
 
 
 def boxed(whole: Pixels, box: tuple[float, float, float, float]) -> Pixels:

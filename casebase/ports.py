@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from casebase.evaluations import Evaluation
     from casebase.evidence import EvidenceTable
     from casebase.explanations import Report
+    from casebase.maps import Maps
 
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float32]
@@ -361,4 +362,16 @@ class DossierWriter(Protocol):
 
     def inline(self, dossier: Dossier) -> str:
         """The index as HTML for a notebook cell."""
+        ...
+
+
+class MapsWriter(Protocol):
+    """Saliency maps of one picture in forms somebody can look at."""
+
+    def write(self, maps: Maps, folder: Path) -> Path:
+        """Write page, JSON, pictures and raw maps into a folder and return it; nothing is left behind on failure."""
+        ...
+
+    def inline(self, maps: Maps) -> str:
+        """The page as HTML for a notebook cell."""
         ...

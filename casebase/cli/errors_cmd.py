@@ -15,6 +15,7 @@ from casebase.cli.screen import Screen
 from casebase.commands import again
 from casebase.dossiers import DATA
 from casebase.errors import StorageFailed
+from casebase.explain import METHOD_NAMES
 from casebase.reading import printable
 
 EVERY = 5.0
@@ -34,6 +35,9 @@ def errors(
     ] = 0,
     k: Annotated[int, typer.Option("--k", "-k", help="Rows per list.", min=1)] = 5,
     space: Annotated[str, typer.Option(help="avgpool, contribution or clip.")] = "avgpool",
+    saliency: Annotated[
+        str, typer.Option(help=f"Saliency method: {', '.join(METHOD_NAMES)}.", metavar="METHOD")
+    ] = "gradcam",
     no_overlays: Annotated[bool, typer.Option("--no-overlays", help="No maps.")] = False,
     base: options.BaseOption = None,
     json: options.JsonOption = False,
@@ -60,7 +64,7 @@ def errors(
         found = opened.errors(
             split,
             api.ErrorsChoice(limit=limit, correct=correct, k=k, space=space),
-            saliency=None if no_overlays else "gradcam",
+            saliency=None if no_overlays else saliency,
             command=again(sys.argv),
             progress=_Progress(screen),
         )

@@ -22,6 +22,7 @@ from casebase.cli import (
     exits,
     index_cmd,
     query_cmd,
+    saliency_cmd,
     train_cmd,
     upkeep_cmd,
 )
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 app.command("index")(index_cmd.index)
 app.command("query")(query_cmd.query)
+app.command("saliency")(saliency_cmd.saliency)
 app.command("train")(train_cmd.train)
 app.command("errors")(errors_cmd.errors)
 app.command("demo")(demo_cmd.demo)

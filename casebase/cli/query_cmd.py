@@ -12,6 +12,7 @@ from casebase.cli import exits, options
 from casebase.cli.screen import Screen, fail
 from casebase.commands import again
 from casebase.errors import ImageError, NoNeighbour, UsageError
+from casebase.explain import METHOD_NAMES
 from casebase.reading import printable
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def query(
     k: Annotated[int, typer.Option("--k", "-k", help="Rows per list.", min=1)] = 5,
     space: Annotated[str, typer.Option(help="avgpool, contribution or clip.")] = "avgpool",
     rival: Annotated[str | None, typer.Option(help="Ask only why not this class.")] = None,
-    saliency: Annotated[str, typer.Option(help="Saliency method: gradcam.")] = "gradcam",
+    saliency: Annotated[
+        str, typer.Option(help=f"Saliency method: {', '.join(METHOD_NAMES)}.", metavar="METHOD")
+    ] = "gradcam",
     rerank: Annotated[
         bool,
         typer.Option("--rerank", help="Let the neighbours weigh in, as far as held-out images show that it helps."),

@@ -43,6 +43,7 @@ def terminal(report: Report, console: Console, *, pictures: bool, paged: bool = 
     for place, section in enumerate(report.sections):
         screen.section(section, headed=place == 0)
     screen.trust()
+    screen.maps()
     screen.warnings()
     screen.next_commands()
 
@@ -176,6 +177,16 @@ class _Screen(Lines):
             self._print(Text.assemble(head, self._text(f"  {bar.reading} "), note))
         if any(card.alike != "–" for section in self.report.sections for card in section.cards):
             self._print(self._text(_ALIKE, "dim"))
+
+    def maps(self) -> None:
+        """A line for each map of the query: where it looked, and what came of its check."""
+        drawn = [figure for figure in self.report.query_figures if figure.line is not None]
+        if drawn:
+            self._gap()
+        for figure in drawn:
+            self._print(Text.assemble(self._text(f"{figure.caption}: ", "bold"), self._text(figure.line or "")))
+        if drawn and self.report.map_note is not None:
+            self._print(self._text(self.report.map_note, "dim"))
 
     def warnings(self) -> None:
         """Failed checks and warnings, one line each."""

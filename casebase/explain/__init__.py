@@ -1,18 +1,21 @@
 """Explain: from a retrieval to something a person can read.
 
-``cam`` and ``where_map`` say where a network looked and where a likeness lies · ``deletion`` tests whether a map marks
-what matters · ``service`` puts them together · ``report`` turns the result into sentences · ``render_html`` and
+``saliency`` and ``where_map`` say where a network looked and where a likeness lies · ``deletion`` tests whether a map
+marks what matters · ``service`` puts them together · ``report`` turns the result into sentences · ``render_html`` and
 ``render_json`` write it down · ``dossier`` gathers the wrong answers of a part, ``care`` orders them, ``dossier_pages``
 writes them.
 """
 
 from casebase.explain.dossier import Choice, entry_commands, gather
+from casebase.explain.figures import saliency_drawn
 from casebase.explain.render_json import dumps
 from casebase.explain.report import compose
+from casebase.explain.saliency.names import METHOD_NAMES
 from casebase.explain.sentences import times
 from casebase.explain.service import ExplainedNetwork, Explainer, Wanted, explain
 
 __all__ = [
+    "METHOD_NAMES",
     "Choice",
     "ExplainedNetwork",
     "Explainer",
@@ -22,5 +25,6 @@ __all__ = [
     "entry_commands",
     "explain",
     "gather",
+    "saliency_drawn",
     "times",
 ]

@@ -2,11 +2,15 @@
 
 Hiding means: those cells are replaced by a strongly blurred copy of the picture, so that no hard edge and no black
 patch, which the network never saw in training, can do the work (Fong & Vedaldi 2017, https://arxiv.org/abs/1704.03296).
+
+It is a short deletion curve (Petsiuk, Das & Saenko 2018, "RISE", https://arxiv.org/abs/1806.07421): more and more
+of the picture in the map's order, against random orders. One pass gives the probabilities of all classes, so all maps
+of one picture are held against the same random pictures: 3 passes a map and 30 for the picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,51 +22,92 @@ from casebase.explanations import Deletion, Pixels
 from casebase.overlay import enlarge
 
 CELLS = 7
+SHARES = (0.1, 0.2, 0.4)
 SHARE = 0.2
+"""The share at which a map is judged."""
 DRAWS = 20
+CURVE_DRAWS = 5
+"""Random orders at the other shares: enough to draw the curve, too few to judge by."""
 
+Map = NDArray[np.float32]
 Probability = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What is put to the network: ``views (1 + DRAWS, H, W, 3) uint8``, the marked part hidden first, then random ones.
+    """What is put to the network: ``views (N, H, W, 3) uint8``, the random ones first, then those of map after map.
 
-    ``share`` is the hidden part of the picture, in (0, 1].
+    ``shares`` are the parts of the picture that are hidden, in (0, 1], rising; ``draws`` how many random views there
+    are of each, in this order.
     """
 
     views: NDArray[np.uint8]
-    share: float
+    shares: tuple[float, ...]
+    draws: tuple[int, ...]
+
+    def marked(self, place: int) -> slice:
+        """The views in which one map's top cells are hidden, share by share."""
+        start = sum(self.draws) + place * len(self.shares)
+        return slice(start, start + len(self.shares))
 
 
-def trial(view: Pixels, values: NDArray[np.float32], seed: int) -> Trial:
-    """A picture ``(H, W, 3) uint8`` with the top fifth of a map of any size hidden, and with random fifths."""
+def trial(view: Pixels, maps: Sequence[Map], seed: int) -> Trial:
+    """A picture ``(H, W, 3) uint8`` with the top cells of maps of any size hidden, and with random cells.
+
+    Cells that a map values alike are taken in a random order. The larger share always holds the smaller one's cells.
+    """
     height, width = view.shape[:2]
     blurred = np.asarray(Image.fromarray(view).filter(ImageFilter.GaussianBlur(max(height, width) / 12)))
-    coarse = enlarge(values, (CELLS, CELLS)).ravel()
-    count = max(1, round(SHARE * coarse.size))
+    cells = CELLS * CELLS
+    counts = [max(1, round(share * cells)) for share in SHARES]
+    draws = [DRAWS if share == SHARE else CURVE_DRAWS for share in SHARES]
     random = clock.generator(seed)
-    marked = np.argsort(-coarse, kind="stable")[:count]
-    choices = [marked, *(random.permutation(coarse.size)[:count] for _ in range(DRAWS))]
-    return Trial(np.stack([_hide(view, blurred, chosen) for chosen in choices]), count / coarse.size)
+    orders = [random.permutation(cells) for _ in range(DRAWS)]
+    ties = random.permutation(cells)
+    chosen = [order[:count] for count, many in zip(counts, draws, strict=True) for order in orders[:many]]
+    for values in maps:
+        order = np.lexsort((ties, -enlarge(values, (CELLS, CELLS)).ravel()))
+        chosen += [order[:count] for count in counts]
+    views = np.stack([_hide(view, blurred, hidden) for hidden in chosen])
+    return Trial(views, tuple(count / cells for count in counts), tuple(draws))
 
 
-def outcome(share: float, target: str, before: float, after: NDArray[np.float32]) -> Deletion:
-    """What a trial showed: the target's softmax ``before`` and ``after (1 + DRAWS,)`` hiding."""
-    drops = before - after.astype(np.float64)
-    as_much = int((drops[1:] >= drops[0]).sum())
-    return Deletion(target, share, float(drops[0]), float(drops[1:].mean()), as_much, DRAWS)
+def outcome(
+    tried: Trial, place: int, before: float, after: NDArray[np.float32], *, target: str, method: str = "gradcam"
+) -> Deletion:
+    """What a trial showed of one map: the target's softmax ``before`` and ``after (N,)`` hiding, view by view."""
+    left = after.astype(np.float64)
+    ends = np.cumsum(tried.draws)
+    random = [left[end - many : end] for end, many in zip(ends, tried.draws, strict=True)]
+    marked = left[tried.marked(place)]
+    judged = SHARES.index(SHARE)
+    drop, drops = before - marked[judged], before - random[judged]
+    return Deletion(
+        target=target,
+        share=tried.shares[judged],
+        marked=float(drop),
+        random=float(drops.mean()),
+        as_much=int((drops >= drop).sum()),
+        draws=DRAWS,
+        method=method,
+        shares=(0.0, *tried.shares),
+        marked_curve=(before, *marked.tolist()),
+        random_curve=(before, *(float(one.mean()) for one in random)),
+        random_low=(before, *(float(one.min()) for one in random)),
+        random_high=(before, *(float(one.max()) for one in random)),
+        random_draws=(0, *tried.draws),
+    )
 
 
-def measure(view: Pixels, values: NDArray[np.float32], target: str, probability: Probability, seed: int) -> Deletion:
-    """Drop of the target's probability when the top fifth of a map is hidden, and when random fifths are.
+def measure(view: Pixels, values: Map, target: str, probability: Probability, seed: int) -> Deletion:
+    """The check of one map: see :func:`trial` and :func:`outcome`.
 
     ``view`` is ``(H, W, 3) uint8``, ``values`` a map of any size, ``probability`` maps views ``(N, H, W, 3)`` to the
-    target's softmax ``(N,)``; it is called once, with 2 + ``DRAWS`` views.
+    target's softmax ``(N,)``; it is called once, the intact picture first.
     """
-    tried = trial(view, values, seed)
+    tried = trial(view, [values], seed)
     scores = probability(np.concatenate([view[None], tried.views]))
-    return outcome(tried.share, target, float(scores[0]), scores[1:])
+    return outcome(tried, 0, float(scores[0]), scores[1:], target=target)
 
 
 def _hide(view: Pixels, blurred: Pixels, cells: NDArray[np.int64]) -> Pixels:

@@ -10,14 +10,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
-from casebase import overlay
 from casebase.commands import named
 from casebase.dossiers import DATA, INDEX, SCHEMA, TABLE, Dossier, Entry, table
 from casebase.errors import StorageFailed
-from casebase.explain import places
+from casebase.explain import mapping, places
 from casebase.explain.dossier import entry_commands
 from casebase.explain.dossier_index import IndexPage, Surroundings
 from casebase.explain.encoding import jpeg
+from casebase.explain.figures import saliency_drawn
 from casebase.explain.places import Kind
 from casebase.explain.render_html import HtmlRenderer
 from casebase.explain.render_json import dumps
@@ -107,8 +107,9 @@ class Pages:
         """The query's maps for the answer and for the label as files; None where there is no map."""
         found: dict[str, str | None] = {}
         shown = seen.shown.get(QUERY_ID)
+        method = self.wanted.method or mapping.DEFAULT
         for name, target, suffix in (
-            ("gradcam", entry.predicted, "predicted"), ("gradcam_label", entry.case.label, "label"),
+            (method, entry.predicted, "predicted"), (f"{method}_label", entry.case.label, "label"),
         ):  # fmt: skip
             map_ = seen.saliency.get((QUERY_ID, target))
             found[name] = None
@@ -116,7 +117,7 @@ class Pages:
                 continue
             kind = "right" if entry.right else "error"
             path = f"overlays/{kind}-{entry.place:04d}-{suffix}.jpg"
-            drawn = overlay.saliency_overlay(shown.view, map_.values)
+            drawn = saliency_drawn(shown.view, map_)
             (aside / path).write_bytes(jpeg(drawn, OVERLAY_QUALITY))
             found[name] = path
         return found
@@ -170,7 +171,7 @@ class _Record:
 def _explained(seen: Explanation) -> dict[str, Any]:
     """What explaining added to the query's object."""
     whole = seen.to_dict()
-    return {name: whole[name] for name in ("where", "deletion", "warnings", "seconds")}
+    return {name: whole[name] for name in ("where", "deletion", "maps", "warnings", "seconds")}
 
 
 def around(dossier: Dossier, entry: Entry) -> Around:

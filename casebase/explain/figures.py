@@ -13,13 +13,27 @@ from PIL import Image
 from casebase import overlay
 from casebase.cases import Case
 from casebase.commands import named
-from casebase.explain import sentences
+from casebase.explain import map_words, sentences
 from casebase.explain.album import in_threads
-from casebase.explanations import QUERY_ID, Explanation, Figure, Pixels, SaliencyMap, Scale, Shown, WhereMap
+from casebase.explanations import (
+    QUERY_ID,
+    SEGMENTS,
+    Deletion,
+    Explanation,
+    Figure,
+    Pixels,
+    SaliencyMap,
+    Scale,
+    Shown,
+    Statement,
+    WhereMap,
+)
 from casebase.reading import percent, printable
 
 QUERY_SIDE = 512
 CASE_SIDE = 256
+GATHERED = 0.35
+"""A map with less than this in its fullest quadrant is called spread out; even is a quarter."""
 _CORNERS = ("upper left", "upper right", "lower left", "lower right")
 
 
@@ -60,6 +74,16 @@ def in_words(values: NDArray[np.float32]) -> str:
     return ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in zip(_CORNERS, shares, strict=True))
 
 
+def sides(values: NDArray[np.float32]) -> str:
+    """Where most of a map's positive mass lies: ``upper left 41 %``, or ``spread, upper left 28 %``."""
+    shares = quadrants(values)
+    if shares is None:
+        return "nowhere"
+    most = max(range(len(shares)), key=lambda place: shares[place])
+    told = f"{_CORNERS[most]} {shares[most]:.0%}".replace("%", " %")
+    return told if shares[most] >= GATHERED else f"spread, {told}"
+
+
 @dataclass(frozen=True, slots=True)
 class CasePictures:
     """What a card shows of a case: its picture, or why there is none, and its maps."""
@@ -88,15 +112,12 @@ class Gallery:
         return [one for one in maps if sentences.carried(one) >= sentences.CARRIES]
 
     def of_query(self, rivals: Sequence[str]) -> list[Figure]:
-        """The query whole with the network's crop, its map for the predicted class, and for a rival that has one."""
+        """The query whole with the network's crop, its map for the predicted class, and for the first of the rivals."""
         shown = self._explanation.shown.get(QUERY_ID)
         if shown is None:
             return [Figure(None, "The query's picture is not at hand, so no map of it can be shown.", "Query")]
-        looked = [name for name in rivals if (QUERY_ID, name) in self._explanation.saliency]
-        figures = [self._whole(shown), self._looked(shown, self._called, "predicted")]
-        label = self._explanation.retrieval.query.label
-        rival = next(iter([*([label] if label in rivals else []), *looked, *rivals]), None)
-        return figures if rival is None else [*figures, self._looked(shown, rival, "rival")]
+        figures = [whole_figure(shown), self._looked(shown, self._called, "predicted")]
+        return [*figures, *(self._looked(shown, rival, "rival") for rival in rivals[:1])]
 
     def draw(self, cases: Iterable[Case]) -> None:
         """Draw the pictures of cases on as many threads as there are cores; :meth:`of_case` then has them at hand."""
@@ -123,12 +144,6 @@ class Gallery:
             bars.append(Scale("Where the likeness lies", overlay.diverging_bar(), low, high))
         return bars
 
-    def _whole(self, shown: Shown) -> Figure:
-        cropped = shown.box != (0.0, 0.0, 1.0, 1.0)
-        seen = "the network saw what lies inside the white line" if cropped else "the network saw all of it"
-        pixels = overlay.boxed(within(shown.view if shown.whole is None else shown.whole, QUERY_SIDE), shown.box)
-        return Figure(pixels, f"The query, whole; {seen}.", f"The query; {seen}")
-
     def _looked(self, shown: Shown, name: str, role: str) -> Figure:
         spoken, what = printable(name), "the answer" if role == "predicted" else "the rival"
         if role != "predicted" and name == self._explanation.retrieval.query.label:
@@ -139,8 +154,9 @@ class Gallery:
             return Figure(None, f"No map was made for {spoken}.", title, role)
         if found.degenerate is not None:
             return Figure(None, f"The map for {spoken} means nothing: {printable(found.degenerate)}.", title, role)
-        drawn = overlay.saliency_overlay(within(shown.view, QUERY_SIDE), found.values)
-        return Figure(drawn, _saliency_alt("the query", found), f"{title} · {printable(found.method)}", role)
+        check = self._explanation.checked(name)
+        said = None if check is None else map_words.said(check)
+        return map_figure(shown.view, found, f"{title} · {map_words.title(found.method)}", role, check, said)
 
     def _draw(self, case_id: str, predicted: str, path: str) -> CasePictures:
         shown = self._explanation.shown.get(case_id)
@@ -154,7 +170,7 @@ class Gallery:
         saliency = self._explanation.saliency.get((case_id, predicted))
         if saliency is not None and saliency.degenerate is None:
             drawn = overlay.saliency_overlay(view, saliency.values)
-            maps.append(Figure(drawn, _saliency_alt("this case", saliency), f"looked at for {printable(predicted)}"))
+            maps.append(Figure(drawn, saliency_alt("this case", saliency), f"looked at for {printable(predicted)}"))
         return CasePictures(Figure(view, "", "case"), tuple(maps), None)
 
     def _where(self, where: WhereMap, view: Pixels) -> list[Figure]:
@@ -173,6 +189,32 @@ class Gallery:
         ]
 
 
-def _saliency_alt(whose: str, found: SaliencyMap) -> str:
-    source = f"{printable(found.method)}, {printable(found.layer)}"
+def whole_figure(shown: Shown) -> Figure:
+    """The query, whole, with the part that the network saw."""
+    cropped = shown.box != (0.0, 0.0, 1.0, 1.0)
+    seen = "the network saw what lies inside the white line" if cropped else "the network saw all of it"
+    pixels = overlay.boxed(within(shown.view if shown.whole is None else shown.whole, QUERY_SIDE), shown.box)
+    return Figure(pixels, f"The query, whole; {seen}.", f"The query; {seen}")
+
+
+def map_figure(
+    view: Pixels, found: SaliencyMap, caption: str, role: str, check: Deletion | None, said: Statement | None
+) -> Figure:
+    """A map of the query on its view ``(H, W, 3) uint8``, with its check and what to know of how it was made."""
+    drawn = saliency_drawn(within(view, QUERY_SIDE), found)
+    notes = map_words.notes(found)
+    line = "; ".join([sides(found.values), *([] if check is None else [map_words.figures(check)])])
+    return Figure(drawn, saliency_alt("the query", found), caption, role, check, said, notes, line)
+
+
+def saliency_drawn(view: Pixels, found: SaliencyMap) -> Pixels:
+    """A map on a picture; superpixels, where the map is made of such, are outlined."""
+    drawn = overlay.saliency_overlay(view, found.values)
+    segments = found.facts.get(SEGMENTS)
+    return drawn if segments is None else overlay.outlined(drawn, segments)
+
+
+def saliency_alt(whose: str, found: SaliencyMap) -> str:
+    """A map in words."""
+    source = ", ".join(filter(None, [map_words.title(found.method), printable(found.layer)]))
     return f"Where the network looked in {whose} for {printable(found.target)} ({source}): {in_words(found.values)}."

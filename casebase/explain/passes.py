@@ -21,18 +21,21 @@ from numpy.typing import NDArray
 
 from casebase.errors import UsageError
 from casebase.explain.album import Shelf, cores, in_threads
+from casebase.explain.saliency.method import MethodSettings, RawMap, Saliency
 from casebase.explanations import Pixels
 from casebase.ports import Matrix, Vector
 
 if TYPE_CHECKING:
-    from casebase.explain.saliency.cam import Cam
     from casebase.explain.service import ExplainedNetwork
 
 BATCH = 16
 """Most pictures per forward pass: enough to keep a core busy, few enough to stay in a few hundred megabytes."""
 KEPT_BYTES = 96_000_000
 """Feature maps that are kept: those of about 900 cases with ResNet-18 at 224 pixels."""
-KEPT_MAPS = 4_000_000
+KEPT_RAW = 16_000_000
+"""Maps of other methods that are kept: 80 of them at 224 pixels."""
+GRADCAM = "gradcam"
+CLOSED_FORM = "casebase, in closed form, equal to torchcam's"
 
 Map = NDArray[np.float32]
 Views = NDArray[np.uint8]
@@ -56,9 +59,14 @@ class Passes:
         self._network = network
         self._place = {name: number for number, name in enumerate(classes)}
         self._reads: Shelf[Read] = Shelf(kept, lambda read: read.maps.nbytes + read.features.nbytes)
-        self._cams: Shelf[Map] = Shelf(KEPT_MAPS, lambda found: found.nbytes + 200)
-        self._method: Cam | None = None
         self._closed: bool | None = None
+        self._made: dict[tuple[object, ...], tuple[Saliency, MethodSettings]] = {}
+        self._raw: Shelf[RawMap] = Shelf(KEPT_RAW, lambda found: found.values.nbytes + 200)
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The network's classes, in the order of its scores."""
+        return list(self._place)
 
     def knows(self, name: str) -> bool:
         """Whether the network has a class of this name."""
@@ -99,18 +107,58 @@ class Passes:
                 self._reads.put(key, found[key])
         return found
 
-    def cams(
-        self, pairs: Sequence[tuple[str, str]], views: Mapping[str, Pixels], reads: Mapping[str, Read]
-    ) -> dict[tuple[str, str], Map]:
-        """Grad-CAM ``(h, w) float32`` >= 0, not scaled, by (picture, class); NaN where the scores are not finite.
+    def reads_for(self, method: str, settings: MethodSettings) -> bool:
+        """Whether a method's maps follow from what :meth:`read` finds."""
+        return method == GRADCAM and settings.layer in (None, self._network.spatial_layer) and self.closed
 
-        ``reads`` holds what was read of the pictures; it is used where :attr:`closed`, ``views`` elsewhere. Raises
-        ``NoTargetLayer`` where the network has no layer with places.
+    def facts(self, method: str, settings: MethodSettings) -> dict[str, Any]:
+        """How a method's maps are made: library, layer, samples, seed. Raises as :meth:`maps` does."""
+        if self.reads_for(method, settings):
+            return {"library": CLOSED_FORM, "layer": self._network.spatial_layer, "score": "logit"}
+        return dict(self._saliency(method, settings).facts)
+
+    def maps(
+        self,
+        method: str,
+        settings: MethodSettings,
+        pairs: Sequence[tuple[str, str]],
+        views: Mapping[str, Pixels],
+        reads: Mapping[str, Read],
+    ) -> dict[tuple[str, str], RawMap]:
+        """Raw maps of any method by (picture, class): the one way to a map, for all commands.
+
+        Grad-CAM at the network's own layer is taken from ``reads`` where it follows from them. Raises what
+        :attr:`casebase.explain.saliency.method.Method.build` raises.
         """
         wanted = list(dict.fromkeys(pairs))
-        if not self.closed:
-            return self._by_gradient(wanted, views)
-        return {(key, name): self._by_weights(reads[key], name) for key, name in wanted}
+        if self.reads_for(method, settings):
+            missing = {key: views[key] for key, _ in wanted if key not in reads}
+            known = {**reads, **self.read(missing)} if missing else reads
+            return {(key, name): RawMap(self._by_weights(known[key], name)) for key, name in wanted}
+        made = self._saliency(method, settings)
+        found: dict[tuple[str, str], RawMap] = {}
+        for pair in wanted:
+            held = self._raw.get(f"{id(made)} {pair[0]} {pair[1]}")
+            if held is not None:
+                found[pair] = held
+        left = [pair for pair in wanted if pair not in found]
+        for start in range(0, len(left), BATCH):
+            part = left[start : start + BATCH]
+            images = self._network.preprocess.normalise(np.stack([views[key] for key, _ in part]))
+            for pair, one in zip(part, made.raw(images, [self._place[name] for _, name in part]), strict=True):
+                found[pair] = one
+                self._raw.put(f"{id(made)} {pair[0]} {pair[1]}", one)
+        return found
+
+    def _saliency(self, method: str, settings: MethodSettings) -> Saliency:
+        """A method on this network, made once for the same settings."""
+        from casebase.explain.saliency import catalogue
+
+        # The background is held with the settings, so that its id is not used again; signs are no matter of the method.
+        key = (method, settings.layer, settings.samples, settings.seed, settings.batch, id(settings.background))
+        if key not in self._made:
+            self._made[key] = catalogue.make(method, self._network, settings), settings
+        return self._made[key][0]
 
     def _by_weights(self, read: Read, name: str) -> Map:
         """``ReLU(W_c . a_p) / P``."""
@@ -122,44 +170,14 @@ class Passes:
         found: Map = np.maximum(cells, 0.0).astype(np.float32).reshape(height, width)
         return found
 
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """What all Grad-CAMs of the network share: library, layer; raises ``NoTargetLayer`` where there are none."""
-        if self.closed:
-            return {"library": "casebase, closed form", "layer": self._network.spatial_layer, "score": "logit"}
-        return self._gradcam().facts
+    def place(self, name: str) -> int:
+        """The column of a class."""
+        return self._place[name]
 
-    def _gradcam(self) -> Cam:
-        from casebase.explain.saliency import cams
-
-        if self._method is None:
-            self._method = cams.gradcam(self._network)
-        return self._method
-
-    def _by_gradient(self, pairs: Sequence[tuple[str, str]], views: Mapping[str, Pixels]) -> dict[tuple[str, str], Map]:
-        method = self._gradcam()
-        found: dict[tuple[str, str], Map] = {}
-        for key, name in pairs:
-            held = self._cams.get(f"{key} {name}")
-            if held is not None:
-                found[key, name] = held
-        missing = [pair for pair in pairs if pair not in found]
-        for start in range(0, len(missing), BATCH):
-            part = missing[start : start + BATCH]
-            images = self._network.preprocess.normalise(np.stack([views[key] for key, _ in part]))
-            for (key, name), one in zip(part, method.raw(images, [self._place[n] for _, n in part]), strict=True):
-                found[key, name] = one.values
-                self._cams.put(f"{key} {name}", found[key, name])
-        return found
-
-    def probabilities(self, views: Views, names: Sequence[str]) -> Vector:
-        """The softmax ``(N,)`` of one class for each of ``(N, H, W, 3) uint8`` views."""
-        parts = shares(range(len(views)))
-        passed = side_by_side(lambda rows: self._softmax(views[rows[0] : rows[-1] + 1]), parts)
-        if not passed:
-            return np.zeros(0, np.float32)
-        columns = [self._place[name] for name in names]
-        return np.concatenate(passed)[np.arange(len(columns)), columns]
+    def probabilities(self, views: Views) -> Matrix:
+        """The softmax ``(N, C)`` of ``(N, H, W, 3) uint8`` views."""
+        passed = side_by_side(lambda rows: self._softmax(views[rows[0] : rows[-1] + 1]), shares(range(len(views))))
+        return np.concatenate(passed) if passed else np.zeros((0, len(self._place)), np.float32)
 
     def _softmax(self, views: Views) -> Matrix:
         found = self._network.read(views).probabilities

@@ -10,6 +10,7 @@ from pathlib import Path
 from casebase.errors import StorageFailed
 from casebase.explain.encoding import Encoded, shown
 from casebase.explain.pages import environment, framed, inert, own, policy, trusted
+from casebase.explain.render_curve import curve_svg
 from casebase.explain.render_json import dumps
 from casebase.explanations import Pixels, Report
 
@@ -66,6 +67,7 @@ class HtmlRenderer:
             .render(
                 report=report,
                 encoded=encoded,
+                curve=curve_svg,
                 style=trusted(style),
                 script=trusted(script),
                 data=trusted(inert(data)),

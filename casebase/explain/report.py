@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from casebase.answers import Neighbour, Retrieval, Role
 from casebase.commands import named, typed
-from casebase.explain import evidence_words, sentences, verdict
+from casebase.explain import evidence_words, map_words, sentences, verdict
 from casebase.explain.figures import Gallery
-from casebase.explain.service import shown_cases
-from casebase.explanations import Card, Explanation, Level, Panel, Report, Section, Side, Statement
+from casebase.explain.service import looked_at, shown_cases
+from casebase.explanations import QUERY_ID, Card, Explanation, Level, Panel, Report, Section, Side, Statement
 from casebase.panel import Contender
 from casebase.reading import STANDARD_INPUT, percent, printable
 
@@ -49,7 +49,7 @@ def compose(
         verdict=worst,
         also=also,
         bars=verdict.bars(answer),
-        query_figures=gallery.of_query(_looked_at(answer)),
+        query_figures=gallery.of_query(looked_at(answer)),
         sections=sections.all(),
         scales=gallery.scales(),
         checks=checks(explanation),
@@ -63,14 +63,8 @@ def compose(
         reranked=None if answer.reranked is None else Statement(evidence_words.reranked(answer.reranked)),
         label=None if answer.query.label is None else printable(answer.query.label),
         label_probability=None if answer.query.label is None else said.probabilities.get(answer.query.label),
+        map_note=None if explanation.map_note is None else printable(explanation.map_note),
     )
-
-
-def _looked_at(answer: Retrieval) -> list[str]:
-    """The rivals in the order in which their maps are shown: the label first, where it is known and not the answer."""
-    label = answer.query.label
-    first = [] if label is None or label == answer.called else [label]
-    return list(dict.fromkeys([*first, *(rival.name for rival in answer.rivals)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +211,23 @@ def _provenance(explanation: Explanation, given: Sequence[tuple[str, str]]) -> l
     }
     for name, source in answer.search.lists.items():
         own[f"Index of the list {name}"] = f"{source.index}, recall {source.recall:.3f} against exact search"
+    own |= _of_maps(explanation)
     own |= dict(explanation.facts)
     own |= {f"Seconds, {name}": f"{seconds:.2f}" for name, seconds in explanation.seconds.items()}
     merged = dict(given)
     for name, value in own.items():
         merged.setdefault(name, value)
     return [(printable(name), printable(value)) for name, value in merged.items()]
+
+
+def _of_maps(explanation: Explanation) -> dict[str, str]:
+    """How the query's maps were made; what differs from map to map is told for each."""
+    maps = [one for (image, _), one in explanation.saliency.items() if image == QUERY_ID]
+    if not maps:
+        return {}
+    told = {"Saliency method": map_words.title(maps[0].method)}
+    for one in maps:
+        for name, value in map_words.facts(one).items():
+            same = all(map_words.facts(other).get(name) == value for other in maps)
+            told[f"Maps, {name}" if same else f"Map for {one.target}, {name}"] = value
+    return told

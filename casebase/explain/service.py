@@ -18,25 +18,29 @@ from casebase import clock, reading
 from casebase.answers import Neighbour, Retrieval
 from casebase.cases import Case
 from casebase.commands import named
-from casebase.errors import ImageError, NoTargetLayer, UsageError
-from casebase.explain import deletion, where_map
+from casebase.errors import ImageError, ModelError
+from casebase.explain import mapping, where_map
 from casebase.explain.album import Album, Look, Thumbnail, ahead, in_threads
 from casebase.explain.passes import Passes, Read
-from casebase.explain.saliency import scaled
-from casebase.explain.saliency.method import Network
+from casebase.explain.saliency import names
+from casebase.explain.saliency.method import MethodSettings, Network
 from casebase.explanations import QUERY_ID, Deletion, Explanation, Pixels, SaliencyMap, Shown, WhereMap, frozen
+from casebase.maps import Maps, MapsWanted
 from casebase.panel import low_margin
 from casebase.ports import Matrix, Reading, Vector
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
 
-METHODS = ("gradcam",)
 RIVALS_MAPPED = 3
 MAPPED = 5
 LOOSE = 0.01
+BACKGROUND = 16
+"""Random cases that a method which needs a background starts from."""
 BLOCK = 8
 """Answers explained together: their queries and the views of their deletion checks are in memory at once."""
 
 Query = reading.Picture | Case
+Sample = Callable[[int, int], Sequence[Case]]
+"""Some random cases: (how many, seed)."""
 
 
 class ExplainedNetwork(Network, Protocol):
@@ -64,13 +68,13 @@ class ExplainedNetwork(Network, Protocol):
 class Wanted:
     """What to draw: the saliency method, or None for no overlays; ``panel`` asks for it at any margin."""
 
-    method: str | None = "gradcam"
+    method: str | None = mapping.DEFAULT
     seed: int = 0
     panel: bool = False
 
     def __post_init__(self) -> None:
-        if self.method is not None and self.method not in METHODS:
-            raise UsageError(f"no saliency method {self.method!r}; there is {', '.join(METHODS)}")
+        if self.method is not None:
+            names.known(self.method)
 
 
 def explain(
@@ -120,6 +124,13 @@ def mapped_rivals(retrieval: Retrieval) -> list[str]:
     return list(dict.fromkeys([*([label] if label in names and label is not None else []), *names[:RIVALS_MAPPED]]))
 
 
+def looked_at(retrieval: Retrieval) -> list[str]:
+    """The rivals in the order in which their maps are shown: the label first, where it is known and not the answer."""
+    label = retrieval.query.label
+    first = [] if label is None or label == retrieval.called else [label]
+    return list(dict.fromkeys([*first, *(rival.name for rival in retrieval.rivals)]))
+
+
 @dataclass(eq=False)
 class _Work:
     """One answer on its way to an explanation. Pictures are named by their pixels; ``query`` is None where lost."""
@@ -140,13 +151,22 @@ class _Work:
         """The key of the query's or a case's pixels."""
         return self.query_key if image == QUERY_ID else self.cases[image].case.pixel_hash
 
-    def asked(self, knows: Callable[[str], bool]) -> list[tuple[str, str]]:
-        """The (image, class) pairs that get a saliency map."""
-        pairs = [(name, self.cases[name].case.predicted) for name in self.mapped]
+    def asked(self, knows: Callable[[str], bool], *, cases: bool) -> list[tuple[str, str]]:
+        """The (image, class) pairs that get a saliency map; without ``cases`` only the query's that are shown."""
+        pairs: list[tuple[str, str]] = []
         if self.query is not None:
-            called = self.retrieval.called
-            pairs = [(QUERY_ID, name) for name in (called, *mapped_rivals(self.retrieval))] + pairs
+            rivals = mapped_rivals(self.retrieval) if cases else looked_at(self.retrieval)[:1]
+            pairs += [(QUERY_ID, name) for name in (self.retrieval.called, *rivals)]
+        if cases:
+            pairs += [(name, self.cases[name].case.predicted) for name in self.mapped]
         return [(image, target) for image, target in dict.fromkeys(pairs) if knows(target)]
+
+    def checked(self) -> list[SaliencyMap]:
+        """The query's maps that are shown and say something."""
+        found = [
+            self.saliency.get((QUERY_ID, name)) for name in (self.retrieval.called, *looked_at(self.retrieval)[:1])
+        ]
+        return [one for one in found if one is not None and one.degenerate is None]
 
 
 @dataclass(eq=False)
@@ -172,10 +192,40 @@ class Explainer:
         thumbnail: Thumbnail,
         *,
         megapixels: float = reading.DEFAULT_MEGAPIXELS,
+        sample: Sample | None = None,
     ) -> None:
         self._network = network
         self._album = Album(network.preprocess, thumbnail, megapixels=megapixels)
         self._passes = Passes(network, classes)
+        self._sample = sample
+        self._settings: dict[tuple[bool, int], tuple[MethodSettings, Mapping[str, str]]] = {}
+
+    def ready(self, wanted: Wanted) -> None:
+        """Raise, before the work, where the method that was asked for cannot explain this network.
+
+        The default method is left to end in a warning of the explanation, since nobody need have asked for it.
+        """
+        if wanted.method not in (None, mapping.DEFAULT):
+            self._passes.facts(str(wanted.method), self.settings(str(wanted.method), wanted.seed)[0])
+
+    def settings(self, method: str, seed: int) -> tuple[MethodSettings, Mapping[str, str]]:
+        """What a method starts from, and what to record of it: the seed, and a background where it needs one."""
+        background = mapping.entry(method).background
+        key = (background, seed)
+        if key not in self._settings:
+            self._settings[key] = self._background(seed) if background else (MethodSettings(seed=seed), {})
+        return self._settings[key]
+
+    def _background(self, seed: int) -> tuple[MethodSettings, Mapping[str, str]]:
+        """Random cases that can be read; the mean colour, which a method takes by itself, where there are none."""
+        cases = [] if self._sample is None else list(self._sample(BACKGROUND, seed))
+        views = [look.view for look in self._album.looks(cases).looks.values()]
+        if not views:
+            return MethodSettings(seed=seed), {"background": "the mean colour"}
+        images = self._network.preprocess.normalise(np.stack(views))
+        return MethodSettings(seed=seed, background=images), {
+            "background": f"{len(views)} random {'case' if len(views) == 1 else 'cases'} of the base, seed {seed}"
+        }
 
     def explain(
         self, asked: Iterable[tuple[Retrieval, Query]], wanted: Wanted, facts: Mapping[str, str]
@@ -190,18 +240,26 @@ class Explainer:
         for found in ahead(lambda block: self._explained(block, wanted, facts), blocks):
             yield from found
 
+    def look(self, name: str, picture: reading.Picture, wanted: MapsWanted, facts: Mapping[str, str]) -> Maps:
+        """Map one picture by several methods and for several classes; see :func:`casebase.explain.looking.look`."""
+        from casebase.explain.looking import look
+
+        return look(name, picture, wanted, self._passes, self._album, self.settings, facts)
+
     def _explained(
         self, block: Sequence[tuple[Retrieval, Query]], wanted: Wanted, facts: Mapping[str, str]
     ) -> list[Explanation]:
         started = clock.seconds()
         looked = self._look(block, panel=wanted.panel)
         self._read(looked, wanted)
+        note = None
         if wanted.method is not None:
-            self._saliency(looked)
+            self._saliency(looked, wanted.method, wanted.seed)
             self._deletions(looked.works, wanted.seed)
+            note = mapping.map_note(wanted.method)
         self._where(looked)
         spent = (clock.seconds() - started) / len(block)
-        return [_finished(work, facts, spent) for work in looked.works]
+        return [_finished(work, facts, spent, note) for work in looked.works]
 
     def _look(self, block: Sequence[tuple[Retrieval, Query]], *, panel: bool) -> _Block:
         queries = in_threads(self._query, [query for _, query in block])
@@ -237,11 +295,11 @@ class Explainer:
 
     def _read(self, block: _Block, wanted: Wanted) -> None:
         """One pass over every picture whose feature maps are needed, for where maps or for saliency."""
-        cams = wanted.method is not None and self._passes.closed
+        cams = wanted.method == mapping.DEFAULT and self._passes.closed
         keys = dict[str, None]()
         for work in block.works:
             if cams:
-                keys |= {work.key(image): None for image, _ in work.asked(self._passes.knows)}
+                keys |= {work.key(image): None for image, _ in work.asked(self._passes.knows, cases=True)}
             if self._unsplit(work) is None and work.query is not None and work.mapped:
                 keys |= {work.key(image): None for image in (QUERY_ID, *work.mapped)}
         block.reads = self._passes.read({key: block.views[key] for key in keys}) if keys else {}
@@ -260,38 +318,40 @@ class Explainer:
             return ({} if small is None else {QUERY_ID: small}), None, told
         return {QUERY_ID: shown}, seen, None
 
-    def _saliency(self, block: _Block) -> None:
-        wanted = [(work, image, target) for work in block.works for image, target in work.asked(self._passes.knows)]
+    def _saliency(self, block: _Block, method: str, seed: int) -> None:
+        cases = mapping.maps_cases(method)
+        wanted = [
+            (work, image, target)
+            for work in block.works
+            for image, target in work.asked(self._passes.knows, cases=cases)
+        ]
+        settings, recorded = self.settings(method, seed)
         try:
             pairs = [(work.key(image), target) for work, image, target in wanted]
-            maps = self._passes.cams(pairs, block.views, block.reads)
-            facts = self._passes.facts
-        except NoTargetLayer as error:
+            maps = self._passes.maps(method, settings, pairs, block.views, block.reads)
+            facts = {**self._passes.facts(method, settings), **recorded}
+        except ModelError as error:
+            if method != mapping.DEFAULT:
+                raise
             for work in block.works:
                 work.warnings.append(f"no overlays: {error}")
             return
         for work, image, target in wanted:
-            found = scaled(maps[work.key(image), target], METHODS[0], target, image, facts)
+            found = mapping.shown_map(maps[work.key(image), target], method, target, image, facts, settings.sign)
             work.saliency[image, target] = found
             if found.degenerate and image == QUERY_ID:
                 work.warnings.append(f"the map for {reading.printable(target)} means nothing: {found.degenerate}")
 
     def _deletions(self, works: Sequence[_Work], seed: int) -> None:
-        tried: list[tuple[_Work, str, deletion.Trial]] = []
+        suspects: list[tuple[_Work, mapping.Suspect]] = []
         for work in works:
-            called = work.retrieval.called
-            found = work.saliency.get((QUERY_ID, called))
-            if found is not None and found.degenerate is None and work.query is not None:
-                tried.append((work, called, deletion.trial(work.query.view, found.values, seed)))
-        if not tried:
-            return
-        names = [called for _, called, one in tried for _ in one.views]
-        after = self._passes.probabilities(np.concatenate([one.views for _, _, one in tried]), names)
-        start = 0
-        for work, called, one in tried:
-            scores, start = after[start : start + len(one.views)], start + len(one.views)
-            before = work.retrieval.prediction.probabilities[called]
-            work.deletions.append(deletion.outcome(one.share, called, before, scores))
+            shown = work.checked()
+            if shown and work.query is not None:
+                before = work.retrieval.prediction.probabilities
+                suspects.append((work, mapping.Suspect(work.query.view, shown, before)))
+        found = mapping.checks(self._passes, [suspect for _, suspect in suspects], seed)
+        for (work, _), told in zip(suspects, found, strict=True):
+            work.deletions += told
 
     def _where(self, block: _Block) -> None:
         for work in block.works:
@@ -332,10 +392,11 @@ def _where_of(work: _Work, reads: Mapping[str, Read], weights: Vector | None) ->
             work.where[name] = WhereMap(frozen(query_side), frozen(case_side), name, similarity, residual)
 
 
-def _finished(work: _Work, facts: Mapping[str, str], spent: float) -> Explanation:
+def _finished(work: _Work, facts: Mapping[str, str], spent: float, note: str | None) -> Explanation:
     before = work.retrieval.seconds
     return Explanation(
         retrieval=work.retrieval, shown=work.shown, saliency=work.saliency, where=work.where,
         deletions=work.deletions, warnings=tuple(dict.fromkeys(work.warnings)), facts=facts,
         seconds={**before, "explain": spent, "total": before["total"] + spent}, panel=work.panel,
+        map_note=note if work.saliency else None,
     )  # fmt: skip

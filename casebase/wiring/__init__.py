@@ -6,17 +6,19 @@ remembers · ``measuring`` finds the evaluation of a kind, ``saliency_bench`` wh
 ``machine`` tells what there is to compute on · ``demo`` trains the demo's network.
 """
 
-from casebase.wiring.asking import networks_of
-from casebase.wiring.choices import ModelChoice
+from casebase.wiring.asking import networks_of, random_cases
+from casebase.wiring.choices import ModelChoice, network_alone
 from casebase.wiring.demo import examples, fetch_pets, train_birds
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, workers
 from casebase.wiring.measuring import EVALUATIONS, compare_saliency, evaluate, evaluation_writer
 from casebase.wiring.stores import (
+    check_maps,
     check_out,
     dossier_pages,
     file_hashes,
     made_anew,
+    maps_pages,
     renderer,
     save_picture,
     store_for_looking,
@@ -35,6 +37,7 @@ __all__ = [
     "Recipe",
     "Scope",
     "TrainOptions",
+    "check_maps",
     "check_out",
     "compare_saliency",
     "dossier_pages",
@@ -47,8 +50,11 @@ __all__ = [
     "file_hashes",
     "leaks_told",
     "made_anew",
+    "maps_pages",
+    "network_alone",
     "networks_of",
     "prepare",
+    "random_cases",
     "renderer",
     "save_picture",
     "store_for_looking",

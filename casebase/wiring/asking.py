@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from casebase import clock
+from casebase.cases import Case, Status
 from casebase.errors import EmptyCaseBase, FingerprintMismatch
 from casebase.ports import Embedder
 from casebase.query import Networks
@@ -65,3 +67,15 @@ def read_clip(store: SqlCaseStore, settings: Settings) -> ClipEmbedder:
 
     loaded = model_folder.load(store.folder / "models" / CLIP_SPACE)
     return ClipEmbedder(loaded, device=devices.choose(settings.device), batch_size=settings.batch_size)
+
+
+def random_cases(store: SqlCaseStore, count: int, seed: int) -> list[Case]:
+    """Some active cases, drawn at random with this seed, whatever their class; fewer where there are fewer."""
+    ids = [name for source in sorted(store.view().places) for name in store.ids_of(source)]
+    drawn = [ids[place] for place in clock.generator(seed).permutation(len(ids)).tolist()]
+    found: list[Case] = []
+    while drawn and len(found) < count:
+        part, drawn = drawn[: 4 * count], drawn[4 * count :]
+        known = store.get(part)
+        found += [known[name] for name in part if name in known and known[name].status is Status.ACTIVE]
+    return found[:count]

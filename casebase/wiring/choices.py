@@ -136,6 +136,19 @@ def _named_network(choice: ModelChoice, settings: Settings) -> ExplainedNetwork:
     return ExplainedNetwork(loaded, device=where, layer=choice.layer, batch_size=settings.batch_size)
 
 
+def network_alone(choice: ModelChoice, settings: Settings) -> tuple[ExplainedNetwork, list[str]]:
+    """A network that belongs to no base, and what to say of it; classes without names are called by their numbers."""
+    network, notes = _named_network(choice, settings), []
+    if network.loaded.embeds:
+        raise UsageError(f"{reading.printable(network.spec)} knows no classes, so there is nothing to explain")
+    if network.untrained:
+        notes.append("the network's weights are random: untrained")
+    if network.classes is None:
+        notes.append("the network's classes have no names and are called by their numbers; --class-names gives them")
+        network = network.with_classes([str(number) for number in range(network.anatomy.outputs)])
+    return network, notes
+
+
 def named(model: str | None, arch: str | None) -> tuple[str, str | None]:
     """What ``--model`` and ``--arch`` mean together: a text for ``backbones``, and a checkpoint's architecture."""
     if model is not None:

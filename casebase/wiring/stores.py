@@ -16,9 +16,10 @@ from casebase.errors import StorageFailed
 from casebase.explain import places
 from casebase.explain.dossier_pages import Pages
 from casebase.explain.render_html import HtmlRenderer
+from casebase.explain.render_maps import MapsPages
 from casebase.explain.service import Explainer, Wanted
 from casebase.explanations import Pixels
-from casebase.ports import CaseStore, DossierWriter, Renderer
+from casebase.ports import CaseStore, DossierWriter, MapsWriter, Renderer
 from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.storage import database, files, pictures
@@ -67,6 +68,18 @@ def dossier_pages(
     return Pages(explainer, wanted, files.new_folder, str(settings.base), progress)
 
 
+def maps_pages() -> MapsWriter:
+    """What writes saliency maps."""
+    return MapsPages(files.new_folder)
+
+
+def check_maps(folder: Path) -> None:
+    """Whether saliency maps can be written to a folder; raises as :func:`check_out`."""
+    from casebase.explain import render_maps
+
+    _check(folder, render_maps.KIND)
+
+
 def check_out(folder: Path, kind: str | None = None) -> None:
     """Whether the evaluation of a kind, or without one a dossier, can be written to a folder.
 
@@ -75,7 +88,10 @@ def check_out(folder: Path, kind: str | None = None) -> None:
     """
     from casebase.explain import dossier_pages, render_evaluation
 
-    known = dossier_pages.KIND if kind is None else replace(render_evaluation.KIND, of=kind)
+    _check(folder, dossier_pages.KIND if kind is None else replace(render_evaluation.KIND, of=kind))
+
+
+def _check(folder: Path, known: places.Kind) -> None:
     target = folder.resolve()
     places.check(target, known)
     try:

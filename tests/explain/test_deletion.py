@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from casebase.explain.deletion import CELLS, DRAWS, SHARE, measure
+from casebase.explain.deletion import CELLS, CURVE_DRAWS, DRAWS, SHARE, SHARES, measure, outcome, trial
 from casebase.explanations import Deletion
 
 SIDE = 70  # ten pixels to a cell
@@ -72,7 +72,7 @@ def test_a_picture_without_detail_has_nothing_to_hide() -> None:
     flat = np.full((SIDE, SIDE, 3), 99, np.uint8)
     measure(flat, corner(0, 1), "cat", probability, seed=0)
     assert len(seen) == 1  # one call
-    assert seen[0].shape == (2 + DRAWS, SIDE, SIDE, 3)
+    assert seen[0].shape == (1 + DRAWS + 2 * CURVE_DRAWS + len(SHARES), SIDE, SIDE, 3)
     assert (seen[0] == 99).all()
 
 
@@ -84,13 +84,67 @@ def test_the_marked_cells_are_hidden_and_no_others() -> None:
         return np.zeros(len(views), np.float32)
 
     measure(NOISE, corner(0, 1), "cat", probability, seed=0)
-    whole, hidden = seen[0][0], seen[0][1]
+    whole, little, hidden, much = seen[0][0], *seen[0][-3:]
     changed = (whole != hidden).any(axis=-1)
     assert (whole == NOISE).all()
     assert changed[UPPER_RIGHT].mean() > 0.9
     assert changed.mean() == pytest.approx(10 / 49, abs=0.02)
-    random = (seen[0][2:] != NOISE).any(axis=-1).mean(axis=(1, 2))
-    assert random == pytest.approx(10 / 49, abs=0.02)  # as much each time
+    fewer, more = (whole != little).any(axis=-1), (whole != much).any(axis=-1)
+    assert fewer.mean() == pytest.approx(5 / 49, abs=0.02)
+    assert more.mean() == pytest.approx(20 / 49, abs=0.02)
+    assert fewer[0, -1], "the cell that the map marks most"
+    assert not (fewer & ~changed).any()
+    assert not (changed & ~more).any()
+    random = (seen[0][1:-3] != NOISE).any(axis=-1).mean(axis=(1, 2))
+    expected = [5 / 49] * CURVE_DRAWS + [10 / 49] * DRAWS + [20 / 49] * CURVE_DRAWS
+    assert random == pytest.approx(expected, abs=0.02)  # as much each time
+
+
+def test_random_orders_are_nested_too() -> None:
+    tried = trial(NOISE, [], seed=3)
+    little, fifth, much = (
+        (tried.views[start : start + CURVE_DRAWS] != NOISE).any(axis=-1)
+        for start in (0, CURVE_DRAWS, CURVE_DRAWS + DRAWS)
+    )
+    assert not (little & ~fifth).any()
+    assert not (fifth & ~much).any()
+
+
+def test_several_maps_are_held_against_the_same_random_pictures() -> None:
+    """Three maps cost 39 passes, and each check is the one it would be alone."""
+    maps = [corner(0, 1), corner(1, 0), corner(1, 1)]
+    together = trial(NOISE, maps, seed=0)
+    assert len(together.views) == 39
+    seen = contrast(UPPER_RIGHT)(together.views)  # type: ignore[operator]
+    for place, values in enumerate(maps):
+        alone = trial(NOISE, [values], seed=0)
+        found = outcome(together, place, 1.0, seen, target="cat")
+        assert found == outcome(alone, 0, 1.0, contrast(UPPER_RIGHT)(alone.views), target="cat")  # type: ignore[operator]
+
+
+def test_the_curve_is_what_was_put_to_the_network() -> None:
+    tried = trial(NOISE, [corner(0, 0), corner(0, 1)], seed=0)
+    after = np.arange(len(tried.views), dtype=np.float32) / 100
+    found = outcome(tried, 1, 0.9, after, target="cat", method="lime")
+    assert (found.target, found.method) == ("cat", "lime")
+    assert found.shares == pytest.approx((0.0, 5 / 49, 10 / 49, 20 / 49))
+    assert found.random_draws == (0, 5, 20, 5)
+    assert found.marked_curve == pytest.approx((0.9, 0.33, 0.34, 0.35))
+    assert found.random_curve == pytest.approx((0.9, 0.02, 0.145, 0.27))
+    assert found.random_low == pytest.approx((0.9, 0.0, 0.05, 0.25))
+    assert found.random_high == pytest.approx((0.9, 0.04, 0.24, 0.29))
+    assert found.marked == pytest.approx(0.9 - 0.34)  # judged at a fifth
+    assert found.random == pytest.approx(0.9 - 0.145)
+    assert (found.as_much, found.draws) == (20, DRAWS)
+
+
+def test_cells_that_a_map_values_alike_are_taken_at_random() -> None:
+    """A map of zeros but for one cell must not hide the upper left corner, where counting starts."""
+    values = np.zeros((CELLS, CELLS), np.float32)
+    values[6, 6] = 1
+    hidden = [(trial(NOISE, [values], seed).views[-3] != NOISE).any(axis=-1) for seed in range(6)]
+    assert all(one[-1, -1] for one in hidden)
+    assert len({one.tobytes() for one in hidden}) > 1
 
 
 def test_a_map_of_another_size_and_an_oblong_picture() -> None:
@@ -104,7 +158,7 @@ def test_a_map_of_another_size_and_an_oblong_picture() -> None:
         return np.zeros(len(views), np.float32)
 
     measure(view, values, "x", probability, seed=0)
-    changed = (seen[0][0] != seen[0][1]).any(axis=-1)
+    changed = (seen[0][0] != seen[0][-2]).any(axis=-1)
     assert changed[:, 100:].any()
     assert not changed[:, :70].any()
 

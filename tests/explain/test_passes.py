@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from casebase.explain.album import Shelf
 from casebase.explain.passes import BATCH, Passes, shares, side_by_side
 from casebase.explain.saliency import cams
+from casebase.explain.saliency.method import MethodSettings
 from casebase.explain.saliency.pooled import is_head_over_cells
 from casebase.networks.devices import one_thread_each
 from casebase.networks.explained import ExplainedNetwork
@@ -40,8 +41,8 @@ def asked(network: ExplainedNetwork, views: np.ndarray, names: list[str]) -> tup
     by_key = {f"v{i}": view for i, view in enumerate(views)}
     pairs = [(f"v{i}", name) for i, name in enumerate(names)]
     reads = passes.read(by_key) if passes.closed else {}
-    found = passes.cams(pairs, by_key, reads)
-    return passes, np.stack([found[pair] for pair in pairs])
+    found = passes.maps("gradcam", MethodSettings(), pairs, by_key, reads)
+    return passes, np.stack([found[pair].values for pair in pairs])
 
 
 @pytest.mark.parametrize("spec", CLOSED)
@@ -150,7 +151,7 @@ def test_a_picture_is_read_once_and_passes_are_batched(
     again = passes.read({"v3": views["v3"], "new": views["v1"]})
     assert network.batches == [*first_time, 1]
     assert again["v3"] is first["v3"]
-    passes.probabilities(np.stack(list(views.values())), ["class 1"] * len(views))
+    passes.probabilities(np.stack(list(views.values())))
     assert sorted(network.batches) == [1, 10, 10, 11, 11]
 
 
@@ -189,13 +190,14 @@ def test_passes_side_by_side_leave_torch_as_it_was(resnet10: ExplainedNetwork) -
     assert np.concatenate(found) == pytest.approx(resnet10.read(views).features, abs=1e-5)
 
 
-def test_the_softmax_is_that_of_each_views_own_class(resnet10: ExplainedNetwork) -> None:
+def test_one_pass_gives_the_softmax_of_every_class(resnet10: ExplainedNetwork) -> None:
     passes = Passes(resnet10, resnet10.classes or ())
     views = views_for(resnet10.loaded, 3)
     softmax = resnet10.read(views).probabilities
     assert softmax is not None
-    found = passes.probabilities(views, ["class 2", "class 0", "class 4"])
-    assert found == pytest.approx(softmax[[0, 1, 2], [2, 0, 4]], abs=1e-6)
+    assert passes.probabilities(views) == pytest.approx(softmax, abs=1e-6)
+    assert [passes.place(f"class {number}") for number in (2, 0, 4)] == [2, 0, 4]
+    assert passes.probabilities(views[:0]).shape == (0, len(resnet10.classes or ()))
 
 
 def test_a_map_is_the_same_whatever_else_is_in_the_batch(resnet10: ExplainedNetwork) -> None:

@@ -14,6 +14,7 @@ METHODS: tuple[Method, ...] = (
         passes=3 * shap_gradients.DRAWS + 4,
         extra="shap",
         signed=True,
+        background=True,
     ),
     Method(
         "lime",

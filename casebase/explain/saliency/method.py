@@ -98,7 +98,8 @@ class Method:
     """An entry of the catalogue: ``name`` is typed, ``title`` is shown, ``source`` is the paper.
 
     ``extra`` is the optional dependency it needs, None for none; ``passes`` roughly how many forward passes a map
-    costs (a backward pass counts two), for estimates and warnings; ``signed`` whether raw values may be negative.
+    costs (a backward pass counts two), for estimates and warnings; ``signed`` whether raw values may be negative;
+    ``background`` whether the settings' background images matter to it.
     ``build`` raises ``MissingExtra``, ``NoTargetLayer``, or ``ModelError`` where this network cannot be explained so.
     """
 
@@ -109,6 +110,7 @@ class Method:
     passes: int
     extra: str | None = None
     signed: bool = False
+    background: bool = False
 
 
 def unsigned(values: NDArray[np.float32], sign: str) -> NDArray[np.float32]:

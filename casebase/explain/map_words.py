@@ -1,0 +1,118 @@
+"""Maps and their checks in plain words. All text is safe to print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from casebase.explain import mapping
+from casebase.explain.sentences import SLIGHT
+from casebase.explanations import SEGMENTS, Deletion, Level, SaliencyMap, Statement
+from casebase.reading import printable
+
+
+def title(method: str) -> str:
+    """A method as it is shown."""
+    return mapping.entry(method).title
+
+
+def facts(found: SaliencyMap) -> dict[str, str]:
+    """How a map was made, by name, for the provenance."""
+    told = {"layer": found.layer} if found.layer else {}
+    for name, value in found.facts.items():
+        if value is not None and name not in ("layer", SEGMENTS):
+            told[name.replace("_", " ")] = _value(value)
+    return told
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_value(inner)}" for name, inner in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(_value, value))
+    return str(value)
+
+
+def hangs_nowhere(check: Deletion) -> bool:
+    """Whether hiding changes nothing wherever it is done, so that the check speaks neither for nor against the map."""
+    return not check.convincing and abs(check.marked) <= SLIGHT and abs(check.random) <= SLIGHT
+
+
+def shows_later(check: Deletion) -> bool:
+    """Whether a map that changes nothing at a fifth falls below every random order where more is hidden."""
+    return (
+        hangs_nowhere(check)
+        and len(check.shares) > 0
+        and check.marked_curve[-1] < check.random_low[-1] - SLIGHT
+        and check.marked_curve[-1] < check.marked_curve[0] - SLIGHT
+    )
+
+
+def said(check: Deletion) -> Statement:
+    """What a check says of its map, in a few words."""
+    if check.convincing:
+        return Statement("Hiding what this map marks counts for more than chance.")
+    if shows_later(check):
+        share = f"{check.shares[-1]:.0%}".replace("%", " %")
+        return Statement(
+            f"Hiding a fifth changes nothing, wherever it lies; with {share} hidden this map counts for more than each "
+            f"of {check.random_draws[-1]} random ones."
+        )
+    if hangs_nowhere(check):
+        return Statement("Hiding a fifth changes nothing, wherever it lies: the check says nothing of this map.")
+    return Statement(
+        "Hiding what this map marks counts for no more than chance: here the map means nothing.", Level.CAUTION
+    )
+
+
+def figures(check: Deletion) -> str:
+    """What a fifth hidden does to the probability: ``20 % hidden P −0.31, at random −0.04: more than chance``."""
+    share = f"{check.share:.0%}".replace("%", " %")
+    if hangs_nowhere(check):
+        return f"{share} hidden changes nothing, wherever it lies"
+    marked, random = (f"{-drop:+.2f}".replace("-", "−") for drop in (check.marked, check.random))
+    return f"{share} hidden P {marked}, at random {random}: {'' if check.convincing else 'no '}more than chance"
+
+
+def curve_alt(check: Deletion) -> str:
+    """The numbers of the curve, for those who do not see it."""
+    name = printable(check.target)
+    steps = [
+        f"{share:.0%} hidden {marked:.2f}, at random {random:.2f} ({low:.2f} to {high:.2f})".replace("%", " %", 1)
+        for share, marked, random, low, high in zip(
+            check.shares[1:], check.marked_curve[1:], check.random_curve[1:], check.random_low[1:],
+            check.random_high[1:], strict=True,
+        )
+    ]  # fmt: skip
+    return f"Deletion curve: P({name}) {check.marked_curve[0]:.2f} with nothing hidden; {'; '.join(steps)}."
+
+
+def notes(found: SaliencyMap) -> list[Statement]:
+    """What to know of how one map was made: LIME's fit, SHAP's gap, a stand-in, a method blind to the class."""
+    told: list[Statement] = []
+    given = found.facts
+    if given.get("fit") is not None:
+        over = f"{given['superpixels']} superpixels, {given['samples']} samples"
+        told.append(Statement(f"R² {given['fit']:.2f}: a linear model of {over}."))
+    if given.get("poor_fit"):
+        told.append(Statement(f"A poor fit, its weights mean little: {printable(given['poor_fit'])}.", Level.CAUTION))
+    if given.get("additivity_gap") is not None:
+        told.append(
+            Statement(
+                f"The shares should sum to {_signed(given['difference'])}, the score against that of the background; "
+                f"they miss it by {_signed(given['additivity_gap'])}."
+            )
+        )
+    if given.get("class_agnostic"):
+        told.append(Statement("This method takes no notice of the class: the map is the same for every one."))
+    if given.get("stand_in"):
+        told.append(Statement(f"Made by {printable(given['stand_in'])}."))
+    return told
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
