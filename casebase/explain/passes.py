@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from casebase.explanations import Pixels
 from casebase.ports import Matrix, Vector
 
 if TYPE_CHECKING:
-    from casebase.explain.saliency.cams import GradCam
+    from casebase.explain.saliency.cam import Cam
     from casebase.explain.service import ExplainedNetwork
 
 BATCH = 16
@@ -57,7 +57,7 @@ class Passes:
         self._place = {name: number for number, name in enumerate(classes)}
         self._reads: Shelf[Read] = Shelf(kept, lambda read: read.maps.nbytes + read.features.nbytes)
         self._cams: Shelf[Map] = Shelf(KEPT_MAPS, lambda found: found.nbytes + 200)
-        self._method: GradCam | None = None
+        self._method: Cam | None = None
         self._closed: bool | None = None
 
     def knows(self, name: str) -> bool:
@@ -72,7 +72,7 @@ class Passes:
         return self._closed
 
     def _checked(self) -> bool:
-        from casebase.explain.saliency import cams
+        from casebase.explain.saliency.pooled import is_head_over_cells
 
         network, layer = self._network, self._network.spatial_layer
         if layer is None or network.pooling != "identity":
@@ -81,7 +81,7 @@ class Passes:
         if any(row is None for row in rows):
             return False
         head: Matrix = np.stack([row for row in rows if row is not None])
-        return cams.is_head_over_cells(network.module, layer, head, network.preprocess.crop, network.lock)
+        return is_head_over_cells(network.module, layer, head, network.preprocess.crop, network.lock)
 
     def read(self, views: Mapping[str, Pixels]) -> dict[str, Read]:
         """What the network makes of pictures ``(H, W, 3) uint8`` by key; raises ``NoTargetLayer`` without maps."""
@@ -122,11 +122,22 @@ class Passes:
         found: Map = np.maximum(cells, 0.0).astype(np.float32).reshape(height, width)
         return found
 
-    def _by_gradient(self, pairs: Sequence[tuple[str, str]], views: Mapping[str, Pixels]) -> dict[tuple[str, str], Map]:
-        from casebase.explain.saliency.cams import GradCam
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What all Grad-CAMs of the network share: library, layer; raises ``NoTargetLayer`` where there are none."""
+        if self.closed:
+            return {"library": "casebase, closed form", "layer": self._network.spatial_layer, "score": "logit"}
+        return self._gradcam().facts
+
+    def _gradcam(self) -> Cam:
+        from casebase.explain.saliency import cams
 
         if self._method is None:
-            self._method = GradCam(self._network.module, self._network.spatial_layer, self._network.lock)
+            self._method = cams.gradcam(self._network)
+        return self._method
+
+    def _by_gradient(self, pairs: Sequence[tuple[str, str]], views: Mapping[str, Pixels]) -> dict[tuple[str, str], Map]:
+        method = self._gradcam()
         found: dict[tuple[str, str], Map] = {}
         for key, name in pairs:
             held = self._cams.get(f"{key} {name}")
@@ -136,7 +147,7 @@ class Passes:
         for start in range(0, len(missing), BATCH):
             part = missing[start : start + BATCH]
             images = self._network.preprocess.normalise(np.stack([views[key] for key, _ in part]))
-            for (key, name), one in zip(part, self._method.raw(images, [self._place[n] for _, n in part]), strict=True):
+            for (key, name), one in zip(part, method.raw(images, [self._place[n] for _, n in part]), strict=True):
                 found[key, name] = one.values
                 self._cams.put(f"{key} {name}", found[key, name])
         return found

@@ -265,11 +265,11 @@ class Explainer:
         try:
             pairs = [(work.key(image), target) for work, image, target in wanted]
             maps = self._passes.cams(pairs, block.views, block.reads)
+            facts = self._passes.facts
         except NoTargetLayer as error:
             for work in block.works:
                 work.warnings.append(f"no overlays: {error}")
             return
-        facts = {"layer": self._network.spatial_layer}
         for work, image, target in wanted:
             found = scaled(maps[work.key(image), target], METHODS[0], target, image, facts)
             work.saliency[image, target] = found
