@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase.errors import DataError, UsageError
+from casebase.evaluate.saliency import hiding
 from casebase.evaluate.saliency.metric import BenchSettings, Figure, Map, Metric, Scored, Subject
 from casebase.reading import printable
 
@@ -113,7 +114,7 @@ def _compared(values: Map, subject: Subject) -> tuple[Mask, Mask]:
 
 def _iou(values: Map, subject: Subject, settings: BenchSettings) -> Scored:
     mask, counts = _compared(values, subject)
-    part = _thresholded(values, settings)[counts]
+    part = hiding.mask_of(values, settings.threshold, settings.level)[counts]
     among, object_ = values[counts], mask[counts]
     best, _ = best_iou(among, object_)
     return Scored({"iou": iou(part, object_), "iou_max": best}, {"iou": iou_curve(among, object_)})
@@ -135,29 +136,6 @@ def _on_counted(key: str, measure: Callable[[NDArray[np.float32], Mask], float |
 
 def _no_passes(_settings: BenchSettings) -> int:
     return 0
-
-
-def _thresholded(values: Map, settings: BenchSettings) -> Mask:
-    """The map as a mask; of equal values at the cut of ``top_fraction`` the first ones are taken."""
-    if settings.threshold == "top_fraction":
-        part = np.zeros(values.size, np.bool_)
-        kept = max(1, int(settings.level * values.size))
-        part[np.argsort(-values.ravel(), kind="stable")[:kept]] = True
-        return part.reshape(values.shape)
-    if settings.threshold == "percentile":
-        return np.asarray(values > np.percentile(values, 100 * settings.level))
-    if settings.threshold == "relative_to_max":
-        return np.asarray(values >= settings.level * values.max())
-    return np.asarray(values > _otsu(values))
-
-
-def _otsu(values: Map) -> float:
-    counts, edges = np.histogram(values, 256)
-    centres = (edges[1:] + edges[:-1]) / 2
-    below, above = np.cumsum(counts), np.cumsum(counts[::-1])[::-1]
-    low = np.cumsum(counts * centres) / np.maximum(below, 1)
-    high = (np.cumsum((counts * centres)[::-1]) / np.maximum(above[::-1], 1))[::-1]
-    return float(centres[:-1][np.argmax(below[:-1] * above[1:] * (low[:-1] - high[1:]) ** 2)])
 
 
 METRICS: tuple[Metric, ...] = (

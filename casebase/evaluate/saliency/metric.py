@@ -19,6 +19,12 @@ Predict = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """Images ``(N, 3, H, W)`` to the softmax ``(N,)`` of the class that is explained."""
 THRESHOLDS = ("top_fraction", "percentile", "otsu", "relative_to_max")
 FILLS = ("normalised_zero", "black", "image_mean", "blur", "road")
+ROAD_RULES = ("count", "percentile")
+ROAD_SPACES = ("unit", "normalised")
+PATCH_RANKS = ("sum", "mean")
+PATCH_FILLS = ("normalised_zero", "black", "image_mean", "blur", "uniform")
+SUBSTRATES = ("blur", "normalised_zero")
+WIDTHS = ("true", "equal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +42,27 @@ class BenchSettings:
     seed: int = 0
     road_fractions: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     road_noise: float = 0.01
+    """Standard deviation, on the scale of the space that is imputed."""
+    road_space: str = "unit"
+    """Pixels in [0, 1], then normalised; ``normalised`` is what pytorch-grad-cam does."""
+    road_rule: str = "count"
+    """Exactly floor(fN) pixels; ``percentile`` is pytorch-grad-cam's cut, which takes too many on ties."""
     steps: int = 20
     """Blocks of deletion and insertion."""
+    step_widths: str = "true"
+    """Share of pixels under the curves; ``equal`` gives a short last block a full width, as RISE's code does."""
+    insertion_substrate: str = "blur"
+    """What insertion starts from: the blurred image (RISE) or ``normalised_zero``, from which deletion ends."""
     patch: int = 8
     """Side of the squares of AOPC, in pixels; squares at the right and lower edge may be smaller."""
     patches: int = 100
     """Most squares that AOPC takes away."""
+    patch_rank: str = "sum"
+    """Squares go by the ``sum`` of the map inside, which puts smaller ones at the edge last, or by its ``mean``."""
+    patch_fill: str = "normalised_zero"
+    """What the squares become; ``uniform`` is noise in [0, 1], as AOPC was first measured."""
+    patch_repeats: int = 1
+    """Fillings with ``uniform`` that are averaged; the other fills are the same every time."""
     pointing_tolerance: int = 15
     """Pixels, as in TorchRay."""
     radius: float = 0.02
@@ -56,6 +77,19 @@ class BenchSettings:
             raise UsageError(f"--fill must be one of {', '.join(FILLS)}, not {self.fill!r}")
         if not 0 < self.level < 1:
             raise UsageError(f"--level must lie between 0 and 1, not {self.level}")
+        for name, known in (
+            ("road_space", ROAD_SPACES), ("road_rule", ROAD_RULES), ("step_widths", WIDTHS),
+            ("patch_rank", PATCH_RANKS), ("patch_fill", PATCH_FILLS), ("insertion_substrate", SUBSTRATES),
+        ):  # fmt: skip
+            if getattr(self, name) not in known:
+                raise UsageError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+        for name in ("steps", "patch", "patches", "patch_repeats"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not self.road_fractions or not all(0 < fraction < 1 for fraction in self.road_fractions):
+            raise UsageError("road_fractions must lie between 0 and 1, and there must be one")
+        if not 0 <= self.road_noise < float("inf"):
+            raise UsageError(f"road_noise must be 0 or more, not {self.road_noise}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -174,3 +174,8 @@ def test_quantus_agrees_on_rank_and_energy() -> None:
     massed = localisation.RelevanceMassAccuracy(**quiet).evaluate_batch(**given)
     assert rank_accuracy(values[0], mask[0]) == pytest.approx(float(ranked[0]))
     assert energy(values[0], mask[0]) == pytest.approx(float(massed[0]))
+
+
+def test_a_map_of_zeros_has_no_part_above_a_threshold() -> None:
+    for settings in ({"threshold": "percentile"}, {"threshold": "otsu"}, {"threshold": "relative_to_max"}):
+        assert score("iou", np.zeros((4, 4)), np.eye(4, dtype=bool), settings=settings).figures["iou"] == 0.0
