@@ -1,0 +1,139 @@
+"""Curves of the bench: the mean score while an image is taken apart or put together, a line for each method.
+
+Methods have a colour, a dash and a marker; baselines are thin and quiet. Every line is named at its end, so that no
+legend has to be matched by colour.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from casebase.evaluate import drawing
+from casebase.evaluate.drawing import DASHES, INK, MARKERS, QUIET, RULE, SERIES
+from casebase.evaluate.saliency.marks import Row, Values
+from casebase.evaluate.saliency.metric import Metric
+from casebase.evaluate.saliency.summary import Summary, mean_curve
+from casebase.evaluations import Plot
+
+SIZE = (7.0, 4.4)
+APART = 0.055
+"""Between two names at the ends of lines, as a share of the height."""
+NAMES = {
+    "deletion": ("Deletion", "share of pixels removed, most relevant first", "lower is better"),
+    "insertion": ("Insertion", "share of pixels brought back, most relevant first", "higher is better"),
+    "road_morf": ("ROAD, most relevant first", "share of pixels imputed", "lower is better"),
+    "road_lerf": ("ROAD, least relevant first", "share of pixels imputed", "higher is better"),
+    "aopc_morf": ("Patches, most relevant first", "share of the image taken away", "lower is better"),
+    "aopc_lerf": ("Patches, least relevant first", "share of the image taken away", "higher is better"),
+}
+"""Title, horizontal axis and direction of the curves that show a softmax; others show what their name says."""
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One line: where it goes and how it is drawn."""
+
+    title: str
+    across: Values
+    up: Values
+    baseline: bool
+    number: int
+
+
+def plots(summary: Summary) -> list[Plot]:
+    """A figure for each curve and network, beside the table of its metric."""
+    found = []
+    for metric in summary.outcome.metrics:
+        for place, network in enumerate(summary.outcome.networks, start=1):
+            rows = summary.outcome.of(network)
+            for name in _curves(metric, rows):
+                lines = list(_lines(metric, name, rows))
+                if lines:
+                    key = f"{name}-{place}" if len(summary.outcome.networks) > 1 else name
+                    on = f" on {network}" if len(summary.outcome.networks) > 1 else ""
+                    found.append(replace(_plot(key, name, on, lines, len(rows[0].marks)), table=metric.name))
+    return found
+
+
+def _curves(metric: Metric, rows: Sequence[Row]) -> list[str]:
+    names = (name for row in rows for mark in row.marks for of, name in mark.curves if of == metric.name)
+    return list(dict.fromkeys(names))
+
+
+def _lines(metric: Metric, name: str, rows: Sequence[Row]) -> Iterator[Line]:
+    number = 0
+    for row in rows:
+        curves = [mark.curves[metric.name, name] for mark in row.marks if (metric.name, name) in mark.curves]
+        if curves:
+            across, up = mean_curve(curves)
+            yield Line(row.title, across, up, row.baseline, number)
+            number += not row.baseline
+
+
+def _plot(key: str, name: str, on: str, lines: Sequence[Line], n: int) -> Plot:
+    title, across, direction = NAMES.get(name, (name.replace("_", " "), "", ""))
+    softmax = name in NAMES
+
+    def draw(axes: Axes) -> None:
+        for line in lines:
+            _draw(axes, line)
+        _named_at_end(axes, lines)
+        axes.grid(visible=True, axis="y")
+        drawing.name_axes(axes, across=across or "step", up="mean softmax of the explained class" if softmax else title)
+        if softmax:
+            drawing.in_percent(axes.yaxis)
+            drawing.in_percent(axes.xaxis)
+
+    ends = ", ".join(f"{line.title} {_area(line):.3f}" for line in sorted(lines, key=_area))
+    shown = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
+    tail = f", {direction}" if direction else ""
+    alt = f"{title}{on}: mean of {n} images, a line for each map{tail}. Area under each line: {ends}."
+    return drawing.plot(shown, f"{title}{on}{tail}", alt, draw, size=SIZE)
+
+
+def _area(line: Line) -> float:
+    width = float(line.across[-1] - line.across[0])
+    return float(np.trapezoid(line.up, line.across) / width) if width > 0 else float(line.up.mean())
+
+
+def _draw(axes: Axes, line: Line) -> None:
+    if line.baseline:
+        axes.plot(line.across, line.up, color=QUIET, linewidth=1.0, linestyle=(0, (2, 2)), zorder=2)
+        return
+    turn = line.number % len(SERIES)
+    marker = MARKERS[(line.number + line.number // len(SERIES)) % len(MARKERS)]
+    every = max(1, len(line.across) // 6)
+    axes.plot(
+        line.across, line.up, color=SERIES[turn], linestyle=DASHES[turn], marker=marker, markevery=every, zorder=3
+    )
+
+
+def _named_at_end(axes: Axes, lines: Sequence[Line]) -> None:
+    """Names to the right of the ends of lines, moved apart where they would lie on one another."""
+    low, high = axes.get_ylim()
+    ends = np.array([float(line.up[-1]) for line in lines])
+    step = APART * (high - low)
+    order = np.argsort(ends, kind="stable")
+    places = ends[order].copy()
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + step)
+    over = places[-1] - high
+    if over > 0:
+        places -= min(over, places[0] - low) if places[0] > low else 0.0
+    right = max(float(line.across[-1]) for line in lines)
+    left = min(float(line.across[0]) for line in lines)
+    gap = 0.02 * (right - left)
+    for place, index in zip(places, order, strict=True):
+        line = lines[index]
+        end = float(line.across[-1])
+        axes.plot([end, right + gap], [ends[index], place], color=RULE, linewidth=0.8, zorder=1)
+        colour = QUIET if line.baseline else INK
+        axes.text(
+            right + 1.5 * gap, place, line.title, va="center", ha="left", color=colour, fontsize=11, clip_on=False
+        )
+    axes.set_ylim(low, max(high, float(places[-1]) + step / 2))
