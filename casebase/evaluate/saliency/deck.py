@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from casebase.evaluate.saliency.marks import Row
 from casebase.evaluate.saliency.summary import Summary
-from casebase.evaluations import Cell, Column, Measured, Table
+from casebase.evaluations import Cell, Column, Table
 from casebase.explanations import Level, Statement
 
 IMAGES = 50
@@ -31,15 +31,15 @@ CAVEATS = (
         "unknown, so its rows cannot be reproduced exactly: compare the shape of the table and its order, not digits."
     ),
     (
-        "Corrected: ROAD combined is half of b minus s. DenseNet-121 / SHAP gives −6.43 (printed −0.643, a decimal point), "
-        "DenseNet-121 / Grad-CAM 19.26 (printed 19.44). In bold stand the worst SHAP values of % ↓ b (66.73) and % ↑ s "
-        "(2.00), and one of two equal 4.00 in % ↑ b. The printed drop formula lacks 1/N; the tables must have used it. The "
-        "ROAD columns are headed “% ↑ in Confidence” but hold signed mean changes in points."
+        "Corrected: ROAD combined is half of b minus s. DenseNet-121 / SHAP gives −6.43 (printed −0.643, a decimal "
+        "point), DenseNet-121 / Grad-CAM 19.26 (printed 19.44). In bold stand the worst SHAP values, 66.73 of % ↓ b "
+        "and 2.00 of % ↑ s, and one of two equal 4.00 in % ↑ b. The printed drop formula lacks 1/N; the tables must "
+        "have used it. The ROAD columns are headed “% ↑ in Confidence” but hold signed mean changes in points."
     ),
     (
         "How to read it: SHAP maps are scattered, so any hard mask ruins the image (b and s both drop by about 65 % or "
-        "more), and ROAD shows that they barely separate subject from background. At n = 50 an increase of 26 % carries "
-        "about ±12 points, so the deck's order of networks in that column is not decided."
+        "more), and ROAD shows that they barely separate subject from background. At n = 50 an increase of 26 % "
+        "carries about ±12 points, so the deck's order of networks in that column is not decided."
     ),
     "LIME was tried in the deck and left out: for most images its superpixels were not captured.",
 )
@@ -72,11 +72,38 @@ ROWS = (
         ("2.00", "66.73", "0.0", "75.98", "−48.26", "−35.40", "−0.643", "27.65"), {"road_combined": "−6.43"},
     ),
 )  # fmt: skip
+ENDS = ("", "_number")
+"""Printed values are texts, as printed; beside each stands its number, in the files."""
 _TITLES = {"gradcam": "Grad-CAM", "shap": "SHAP"}
 
 
-def table(summary: Summary) -> Table:
-    """The deck's rows, and this run's beside those of the same network and method; other rows of this run follow."""
+def tables(summary: Summary) -> list[Table]:
+    """The deck's rows, and this run's beside those of the same network and method; other rows of this run follow.
+
+    Two tables, since eight columns with intervals fit no terminal: occlusion, then ROAD and the masks.
+    """
+    rows = _rows(summary)
+    halves = (("deck", "occlusion", FIGURES[:4], CAVEATS), ("deck-road", "ROAD and masks", FIGURES[4:], ()))
+    return [_table(key, of, rows, figures, notes) for key, of, figures, notes in halves]
+
+
+def _table(
+    key: str, of: str, rows: Sequence[Mapping[str, Cell]], figures: Sequence[tuple[str, ...]], notes: Sequence[str]
+) -> Table:
+    columns = [
+        Column("row", "Network, method"), Column("whose", "Whose"),
+        *(Column(name, title, kind) for _, name, title, kind in figures), Column("images", "Images", "count"),
+    ]  # fmt: skip
+    lead = (
+        "The course study's table and this run in its columns: b hides the background, s the subject; ROAD in points. "
+        "Higher is better for ↑ b, ↓ s, ROAD b, combined and mIoU, lower for the others."
+    )
+    kept = {"row", "whose", "network", "method", "images", *(f"{name}{end}" for _, name, *_ in figures for end in ENDS)}
+    cut = [{name: cell for name, cell in row.items() if name in kept} for row in rows]
+    return Table(key, f"Beside the course study: {of}", lead, columns, cut, notes)
+
+
+def _rows(summary: Summary) -> list[Mapping[str, Cell]]:
     rows: list[Mapping[str, Cell]] = []
     used: set[int] = set()
     for printed in ROWS:
@@ -91,15 +118,7 @@ def table(summary: Summary) -> Table:
     for place, row in enumerate(summary.outcome.rows):
         if place not in used and row.refused is None:
             rows.append({"row": f"{row.network}, {row.title}", "whose": "here", **_own(summary, row)})
-    columns = [
-        Column("row", "Network, method"), Column("whose", "Whose"),
-        *(Column(key, name, kind) for _, key, name, kind in FIGURES), Column("images", "Images", "count"),
-    ]  # fmt: skip
-    lead = (
-        "The course study's table and this run in its columns: b hides the background, s the subject; ROAD in points. "
-        "Higher is better for ↑ b, ↓ s, ROAD b, combined and mIoU, lower for the others."
-    )
-    return Table("deck", "Beside the course study", lead, columns, rows, CAVEATS)
+    return rows
 
 
 def statements(summary: Summary) -> list[Statement]:
@@ -141,7 +160,7 @@ def _own(summary: Summary, row: Row) -> dict[str, Cell]:
     found: dict[str, Cell] = {"network": row.network, "method": row.method}
     n = 0
     for of, key, _, _ in FIGURES:
-        cell = summary.mean(row, *known[of, key]) if (of, key) in known else Measured(None, reason="not measured")
+        cell = summary.mean(row, *known[of, key]) if (of, key) in known else None
         found[key] = cell
-        n = max(n, cell.n)
+        n = max(n, 0 if cell is None else cell.n)
     return {**found, "images": n}

@@ -1,7 +1,7 @@
 """Curves of the bench: the mean score while an image is taken apart or put together, a line for each method.
 
-Methods have a colour, a dash and a marker; baselines are thin and quiet. Every line is named at its end, so that no
-legend has to be matched by colour.
+Methods have a colour, a dash and a marker; baselines are thin and quiet and differ in their dashes. Names stand beside
+the lines in the order of the areas, each behind a piece of its line, so that nothing has to be told by colour.
 """
 
 from __future__ import annotations
@@ -9,20 +9,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from casebase.evaluate import drawing
-from casebase.evaluate.drawing import DASHES, INK, MARKERS, QUIET, RULE, SERIES
+from casebase.evaluate.drawing import DASHES, INK, MARKERS, QUIET, SERIES
 from casebase.evaluate.saliency.marks import Row, Values
 from casebase.evaluate.saliency.metric import Metric
 from casebase.evaluate.saliency.summary import Summary, mean_curve
 from casebase.evaluations import Plot
 
 SIZE = (7.0, 4.4)
-APART = 0.055
-"""Between two names at the ends of lines, as a share of the height."""
+APART = 0.075
+"""Between two names, as a share of the height."""
+MARKS = 6
+"""Markers along a line."""
+BASELINE_DASHES = ((0, (1, 1)), (0, (4, 2)), (0, (6, 2, 1, 2)), (0, (2, 4)), (0, (8, 3)))
 NAMES = {
     "deletion": ("Deletion", "share of pixels removed, most relevant first", "lower is better"),
     "insertion": ("Insertion", "share of pixels brought back, most relevant first", "higher is better"),
@@ -66,13 +70,13 @@ def _curves(metric: Metric, rows: Sequence[Row]) -> list[str]:
 
 
 def _lines(metric: Metric, name: str, rows: Sequence[Row]) -> Iterator[Line]:
-    number = 0
+    counts = {True: 0, False: 0}
     for row in rows:
         curves = [mark.curves[metric.name, name] for mark in row.marks if (metric.name, name) in mark.curves]
         if curves:
             across, up = mean_curve(curves)
-            yield Line(row.title, across, up, row.baseline, number)
-            number += not row.baseline
+            yield Line(row.title, across, up, row.baseline, counts[row.baseline])
+            counts[row.baseline] += 1
 
 
 def _plot(key: str, name: str, on: str, lines: Sequence[Line], n: int) -> Plot:
@@ -82,7 +86,7 @@ def _plot(key: str, name: str, on: str, lines: Sequence[Line], n: int) -> Plot:
     def draw(axes: Axes) -> None:
         for line in lines:
             _draw(axes, line)
-        _named_at_end(axes, lines)
+        _named_beside(axes, lines)
         axes.grid(visible=True, axis="y")
         drawing.name_axes(axes, across=across or "step", up="mean softmax of the explained class" if softmax else title)
         if softmax:
@@ -102,38 +106,29 @@ def _area(line: Line) -> float:
 
 
 def _draw(axes: Axes, line: Line) -> None:
+    every = max(1, len(line.across) // MARKS)
+    axes.plot(line.across, line.up, markevery=every, zorder=2 if line.baseline else 3, **_style(line))
+
+
+def _style(line: Line) -> dict[str, Any]:
+    """Colour, dash and marker of a method; baselines differ in their dashes alone."""
     if line.baseline:
-        axes.plot(line.across, line.up, color=QUIET, linewidth=1.0, linestyle=(0, (2, 2)), zorder=2)
-        return
+        return {"color": QUIET, "linewidth": 1.2, "linestyle": BASELINE_DASHES[line.number % len(BASELINE_DASHES)]}
     turn = line.number % len(SERIES)
     marker = MARKERS[(line.number + line.number // len(SERIES)) % len(MARKERS)]
-    every = max(1, len(line.across) // 6)
-    axes.plot(
-        line.across, line.up, color=SERIES[turn], linestyle=DASHES[turn], marker=marker, markevery=every, zorder=3
-    )
+    return {"color": SERIES[turn], "linestyle": DASHES[turn], "marker": marker}
 
 
-def _named_at_end(axes: Axes, lines: Sequence[Line]) -> None:
-    """Names to the right of the ends of lines, moved apart where they would lie on one another."""
-    low, high = axes.get_ylim()
-    ends = np.array([float(line.up[-1]) for line in lines])
-    step = APART * (high - low)
-    order = np.argsort(ends, kind="stable")
-    places = ends[order].copy()
-    for i in range(1, len(places)):
-        places[i] = max(places[i], places[i - 1] + step)
-    over = places[-1] - high
-    if over > 0:
-        places -= min(over, places[0] - low) if places[0] > low else 0.0
-    right = max(float(line.across[-1]) for line in lines)
-    left = min(float(line.across[0]) for line in lines)
-    gap = 0.02 * (right - left)
-    for place, index in zip(places, order, strict=True):
-        line = lines[index]
-        end = float(line.across[-1])
-        axes.plot([end, right + gap], [ends[index], place], color=RULE, linewidth=0.8, zorder=1)
-        colour = QUIET if line.baseline else INK
-        axes.text(
-            right + 1.5 * gap, place, line.title, va="center", ha="left", color=colour, fontsize=11, clip_on=False
+def _named_beside(axes: Axes, lines: Sequence[Line]) -> None:
+    """Names to the right, each behind a piece of its line, in the order of the areas under the lines.
+
+    Not at the ends of the lines: curves of removal all end in one point.
+    """
+    ordered = sorted(lines, key=_area, reverse=True)
+    for place, line in enumerate(ordered):
+        height = 1.0 - APART * place
+        axes.plot(
+            [1.03, 1.08, 1.13], [height] * 3, transform=axes.transAxes, clip_on=False, markevery=[1], **_style(line)
         )
-    axes.set_ylim(low, max(high, float(places[-1]) + step / 2))
+        colour = QUIET if line.baseline else INK
+        axes.text(1.15, height, line.title, transform=axes.transAxes, va="center", ha="left", color=colour, fontsize=11)

@@ -25,7 +25,7 @@ from casebase.reading import percent
 
 CELL = 1.28
 """Inches of a picture on the sheet."""
-HEAD, BETWEEN, MARGIN = 0.42, 0.42, 0.06
+HEAD, BETWEEN, MARGIN = 0.54, 0.42, 0.06
 """Inches above the first row, between rows (the picture's own name stands there), and between columns."""
 
 

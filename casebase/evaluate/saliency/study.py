@@ -30,7 +30,7 @@ def evaluation(
         kind="saliency",
         title=f"Saliency methods on {on}, {images} {'image' if images == 1 else 'images'}",
         statements=[*findings.statements(summary), *(deck.statements(summary) if against else ())],
-        tables=[*([deck.table(summary)] if against else ()), *tables.tables(summary)],
+        tables=[*(deck.tables(summary) if against else ()), *tables.tables(summary)],
         plots=[*plots.plots(summary), *sheet.sheets(outcome)],
         settings={
             "network": ", ".join(networks), "images": images, "networks": plain(outcome.facts),
