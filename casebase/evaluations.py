@@ -69,13 +69,19 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Plot:
-    """One figure as SVG text and PNG bytes; ``alt`` says in words what it shows."""
+    """One figure as SVG text and PNG bytes; ``alt`` says in words what it shows.
+
+    It stands with the table of its own key, or with the one that ``table`` names. A ``wide`` one keeps its width on a
+    narrow screen, where it is moved sideways.
+    """
 
     key: str
     title: str
     alt: str
     svg: str
     png: bytes
+    table: str | None = None
+    wide: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,10 @@ import casebase
 PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "create", "open"},
     "casebase.api": {
-        "Base", "BenchSettings", "Demo", "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings", "IndexOptions",
-        "IndexSummary", "ModelChoice", "Onlooker", "Recipe", "SaliencyOptions", "Stats", "TrainOptions", "Trained", "TwinOptions", "check",
-        "check_data", "check_out", "data_of", "demo", "doctor", "evaluate_saliency", "plan", "preview", "train",
+        "Base", "BenchSettings", "Demo", "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings",
+        "IndexOptions", "IndexSummary", "ModelChoice", "Onlooker", "Recipe", "SaliencyOptions", "Stats", "TrainOptions",
+        "Trained", "TwinOptions", "check", "check_data", "check_out", "data_of", "demo", "doctor", "evaluate_saliency",
+        "plan", "preview", "train",
     },
     "casebase.evaluate": {"BenchSettings", "SaliencyOptions", "TwinOptions"},
     "casebase.explain": {

@@ -78,6 +78,11 @@ def panels(key: str, title: str, alt: str, draw: Callable[[Sequence[Axes]], None
     return _drawn(key, title, alt, lambda figure: draw(list(figure.subplots(1, 2))), size)
 
 
+def whole(key: str, title: str, alt: str, draw: Callable[[Figure], None], *, size: Size) -> Plot:
+    """A figure that lays out its own axes, such as many pictures in rows and columns; ``draw`` is given the figure."""
+    return _drawn(key, title, alt, draw, size)
+
+
 def shade(token: str, depth: float) -> tuple[float, float, float, float]:
     """A token at ``depth`` in [0, 1] of the strongest shade that text can stand on."""
     red, green, blue, _ = to_rgba(token)

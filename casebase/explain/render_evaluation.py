@@ -50,7 +50,7 @@ class EvaluationPages:
         """The page as text; ``alone`` leaves out links to files that lie beside a page in a folder."""
         style, script = own("report.css") + own("evaluation.css"), own("report.js")
         said = evaluation.statements
-        beside = {plot.key for plot in evaluation.plots} & {table.key for table in evaluation.tables}
+        tables = {table.key for table in evaluation.tables}
         words = {"told": told, "is_figure": _is_figure, "whole": _whole, "between": _between, "rest_of": rest_of}
         return (
             environment(_shown)
@@ -61,7 +61,7 @@ class EvaluationPages:
                 also=said[1:],
                 headlines=list(_headlines(evaluation)),
                 sections=[(table, _plots_of(evaluation, table.key)) for table in evaluation.tables],
-                others=[plot for plot in evaluation.plots if plot.key not in beside],
+                others=[plot for plot in evaluation.plots if (plot.table or plot.key) not in tables],
                 picture=_picture,
                 settings=[(name, _setting(value)) for name, value in evaluation.settings.items()],
                 alone=alone,
@@ -144,7 +144,7 @@ def _headlines(evaluation: Evaluation) -> Iterator[Headline]:
 
 
 def _plots_of(evaluation: Evaluation, key: str) -> list[Plot]:
-    return [plot for plot in evaluation.plots if plot.key == key]
+    return [plot for plot in evaluation.plots if (plot.table or plot.key) == key]
 
 
 def _shown(value: object) -> object:

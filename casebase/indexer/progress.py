@@ -26,7 +26,8 @@ def lines(every: float = EVERY, what: str = "images") -> Progress:
         last, ended = now, done >= total
         rate = done / max(now - started, 1e-9)
         left = (total - done) / rate if rate else float("nan")
-        sys.stderr.write(f"{done}/{total} {what}, {rate:.0f}/s, {left:.0f} s left, {skipped} skipped\n")
+        shown = f"{rate:.0f}" if rate >= 1 else f"{rate:.2g}"
+        sys.stderr.write(f"{done}/{total} {what}, {shown}/s, {left:.0f} s left, {skipped} skipped\n")
 
     return show
 

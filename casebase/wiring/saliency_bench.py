@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from casebase import parts, reading
-from casebase.errors import DataError, UsageError
+from casebase.errors import DataError, ImageError, UsageError
 from casebase.evaluate.saliency.options import ALL, NO_WEIGHTS, SaliencyOptions
 from casebase.evaluations import Evaluation
 from casebase.indexer.sources import MANIFESTS, Listed, open_source
@@ -22,14 +22,18 @@ from casebase.spaces import NETWORK_SPACE
 from casebase.storage.writing import SqlCaseStore
 
 if TYPE_CHECKING:
+    from casebase.evaluate.saliency.annotations import Masks
     from casebase.evaluate.saliency.bench import BenchImage, BenchNetwork, Plan
     from casebase.evaluate.saliency.metric import Metric
+    from casebase.evaluate.saliency.scoring import MaskPair
     from casebase.explain.saliency.method import Method
     from casebase.networks.explained import ExplainedNetwork
 
 KEPT = "saliency"
 """Folder of a base that remembers maps and scores."""
 QUICK_METHODS = ("gradcam", "layercam", "integrated-gradients")
+DECK_METHODS = ("gradcam", "shap")
+DECK_METRICS = ("occlusion", "road", "iou")
 QUICK_PASSES = 4
 """Metrics of no more forward passes a map are measured where none is named."""
 
@@ -56,8 +60,12 @@ def compare(
         announce(note)
     kept = Kept(folder, fresh=options.fresh)
     outcome = bench.run(networks, images, plan, kept, bench.Told(progress, announce))
-    more: dict[str, Any] = {"kept": None if folder is None else str(folder), "notes": notes}
-    return study.evaluation(outcome, plan, seed=settings.seed, more=more)
+    more: dict[str, Any] = {
+        "images from": [str(one) for one in options.images] or ["the held-out images of the base"],
+        "masks": None if options.masks is None else str(options.masks), "notes": notes,
+        "kept": None if folder is None else str(folder),
+    }  # fmt: skip
+    return study.evaluation(outcome, plan, seed=settings.seed, against=options.against, more=more)
 
 
 def plan_of(settings: Settings, options: SaliencyOptions) -> Plan:
@@ -67,18 +75,19 @@ def plan_of(settings: Settings, options: SaliencyOptions) -> Plan:
 
     chosen = MethodSettings(options.layer, options.sign, options.samples, None, settings.seed, settings.batch_size)
     measured = replace(options.bench, seed=settings.seed)
-    methods, asked = _methods(options.methods)
-    return Plan(methods, _metrics(options), chosen, measured, asked=asked)
+    every = ALL in options.methods
+    return Plan(
+        _methods(options), _metrics(options), chosen, measured, asked=bool(options.methods) and not every, every=every
+    )
 
 
-def _methods(names: Sequence[str]) -> tuple[list[Method], bool]:
+def _methods(options: SaliencyOptions) -> list[Method]:
     from casebase.explain.saliency import catalogue
 
-    if ALL in names:
-        return list(catalogue.METHODS.values()), False
-    if names:
-        return [catalogue.method(name) for name in dict.fromkeys(names)], True
-    return [catalogue.METHODS[name] for name in QUICK_METHODS if name in catalogue.METHODS], False
+    if ALL in options.methods:
+        return list(catalogue.METHODS.values())
+    names = options.methods or (QUICK_METHODS if options.against is None else DECK_METHODS)
+    return [catalogue.method(name) for name in dict.fromkeys(names)]
 
 
 def _metrics(options: SaliencyOptions) -> list[Metric]:
@@ -90,11 +99,12 @@ def _metrics(options: SaliencyOptions) -> list[Metric]:
         return [one for one in every if masked or "mask" not in one.needs]
     if not options.metrics:
         quick = [one for one in every if one.passes(options.bench) <= QUICK_PASSES and one.needs <= {"mask"}]
-        return [one for one in quick if masked or "mask" not in one.needs]
+        of_deck = DECK_METRICS if options.against is not None else ()
+        return [one for one in every if (one in quick or one.name in of_deck) and (masked or "mask" not in one.needs)]
     found = [catalogue.metric(name) for name in dict.fromkeys(options.metrics)]
     blind = [one.name for one in found if "mask" in one.needs and not masked]
     if blind:
-        raise UsageError(f"{', '.join(blind)} compares maps with masks: name them with --masks, or leave it out")
+        raise UsageError(f"{', '.join(blind)} needs masks of the objects: name them with --masks, or leave it out")
     return found
 
 
@@ -168,7 +178,46 @@ def images_of(
         listed = _held_out(store, options.split, notes)
     chosen = _limited(listed, options.limit)
     read = partial(reading.read, megapixels=settings.max_megapixels)
-    return [BenchImage(name, partial(read, path), group) for name, path, _, group in chosen], notes
+    masks = None if options.masks is None else _masks(options.masks, chosen, read)
+    found = [
+        BenchImage(name, partial(read, path), group, None if masks is None else partial(_mask, masks, path))
+        for name, path, _, group in chosen
+    ]
+    return found, notes
+
+
+def _masks(place: Path, images: Sequence[Image], read: Callable[[Path], reading.Picture]) -> Masks:
+    """Masks of the images, each looked at before the work: one that is empty or of another size is an error.
+
+    Raises ``DataError`` with the file's name, also where no image has a mask.
+    """
+    from casebase.evaluate.saliency.annotations import open_masks
+
+    masks = open_masks(place)
+    paths = [path for _, path, _, _ in images if masks.has(path)]
+    if not paths:
+        raise DataError(
+            f"none of the {len(images)} images has a mask in {printable(str(place))}; "
+            f"a mask has the name of its image, such as {printable(images[0][1].stem)}.png"
+        )
+    for path in paths:
+        try:
+            size = read(path).size
+        except ImageError:
+            continue  # left out later, with its reason
+        masks.read(path, size)
+    return masks
+
+
+def _mask(masks: Masks, path: Path, picture: reading.Picture, preprocess: reading.Preprocess) -> MaskPair | None:
+    """The mask as the network sees the picture; None without one, or where the object lies outside the view."""
+    from casebase.evaluate.saliency.annotations import seen
+
+    if not masks.has(path):
+        return None
+    found = masks.read(path, picture.size)
+    inside = seen(found.inside, preprocess)
+    return (inside, None if found.ignored is None else seen(found.ignored, preprocess)) if inside.any() else None
 
 
 Image = tuple[str, Path, str, str | None]
@@ -226,8 +275,3 @@ def _limited(images: Sequence[Image], limit: int | None) -> list[Image]:
         turns.append((seen[label], place))
         seen[label] += 1
     return [images[place] for place in sorted(place for _, place in sorted(turns)[:limit])]
-
-
-def facts(options: SaliencyOptions) -> Mapping[str, Any]:
-    """What a run without a base says of itself."""
-    return {"images from": ", ".join(map(str, options.images)) or "the held-out images of the base"}

@@ -52,13 +52,17 @@ class BenchNetwork:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What is to be done. ``asked`` methods were named by a person: a library that they lack is an error."""
+    """What is to be done. ``asked`` methods were named by a person: a library that they lack is an error.
+
+    Of those that nobody named, one whose library is absent is left out; with ``every`` its row says so.
+    """
 
     methods: Sequence[Method]
     metrics: Sequence[Metric]
     chosen: MethodSettings = field(default_factory=MethodSettings)
     settings: BenchSettings = field(default_factory=BenchSettings)
     asked: bool = True
+    every: bool = False
 
     @property
     def rows(self) -> int:
@@ -164,6 +168,8 @@ def _look_ahead(
         except MissingExtra as error:
             if plan.asked:
                 raise
+            if not plan.every:
+                continue
             row.refused = str(error)
         except (NoTargetLayer, ModelError) as error:
             row.refused = str(error)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from casebase.evaluate.saliency import findings, tables
+from casebase.evaluate.saliency import deck, findings, plots, sheet, tables
 from casebase.evaluate.saliency.bench import Plan
 from casebase.evaluate.saliency.kept import plain
 from casebase.evaluate.saliency.marks import Outcome
@@ -15,8 +15,13 @@ from casebase.evaluate.saliency.summary import Summary
 from casebase.evaluations import Evaluation
 
 
-def evaluation(outcome: Outcome, plan: Plan, *, seed: int, more: Mapping[str, Any] | None = None) -> Evaluation:
-    """Tables, findings, curves and contact sheets of a run. ``more`` joins the settings."""
+def evaluation(
+    outcome: Outcome, plan: Plan, *, seed: int, against: str | None = None, more: Mapping[str, Any] | None = None
+) -> Evaluation:
+    """Tables, findings, curves and contact sheets of a run. ``more`` joins the settings.
+
+    ``against`` names published rows that are printed beside these: ``deck``.
+    """
     summary = Summary(outcome, seed)
     images = len(outcome.images) - len(outcome.skipped)
     networks = outcome.networks
@@ -24,9 +29,9 @@ def evaluation(outcome: Outcome, plan: Plan, *, seed: int, more: Mapping[str, An
     return Evaluation(
         kind="saliency",
         title=f"Saliency methods on {on}, {images} {'image' if images == 1 else 'images'}",
-        statements=findings.statements(summary),
-        tables=tables.tables(summary),
-        plots=[],
+        statements=[*findings.statements(summary), *(deck.statements(summary) if against else ())],
+        tables=[*(deck.tables(summary) if against else ()), *tables.tables(summary)],
+        plots=[*plots.plots(summary), *sheet.sheets(outcome)],
         settings={
             "network": ", ".join(networks), "images": images, "networks": plain(outcome.facts),
             "methods": [method.name for method in plan.methods], "metrics": [metric.name for metric in plan.metrics],

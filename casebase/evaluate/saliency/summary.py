@@ -76,7 +76,7 @@ class Summary:
         n = len(self.outcome.images)
         turn = -1.0 if figure.better == "lower" else 1.0
         apart = turn * (one.values(metric.name, figure.key, n) - other.values(metric.name, figure.key, n))
-        return Against(metric, figure, one, other, self._measured(apart, "no image has both"))
+        return Against(metric, figure, one, other, self._measured(apart, "no image has both", signed=True))
 
     def best_baseline(self, network: str, metric: Metric, figure: Figure) -> Row | None:
         """The baseline with the best mean; None where the figure has no better, or no baseline has it."""
@@ -105,7 +105,7 @@ class Summary:
                     if (one.network == other.network) != (one.method == other.method):
                         yield self.against(one, other, metric, figure)
 
-    def _measured(self, values: Values, reason: str) -> Measured:
+    def _measured(self, values: Values, reason: str, *, signed: bool = False) -> Measured:
         rows = np.isfinite(values)
         kept = values[rows]
         n = len(kept)
@@ -113,10 +113,10 @@ class Summary:
             return Measured(None, n=0, reason=reason)
         value = float(kept.mean())
         draws = self._draws.of_rows(rows)
-        if float(np.ptp(kept)) <= STILL and set(np.unique(kept)) <= {0.0, 1.0}:
+        if float(np.ptp(kept)) <= STILL and abs(value) in ((1.0,) if signed else (0.0, 1.0)):
             # All alike, so no draw moves it: what was not seen once is no proof of never. Wilson's interval.
-            low, high = wilson(round(value * draws.clusters), draws.clusters)
-            return Measured(value, low, high, n)
+            low, high = wilson(round(abs(value) * draws.clusters), draws.clusters)
+            return Measured(value, low, high, n) if value >= 0 else Measured(value, -high, -low, n)
         low_, high_ = interval(draws.means(kept))
         return moved(value, low_, high_, n)
 

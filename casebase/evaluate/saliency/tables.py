@@ -20,14 +20,14 @@ _TIES = (
 
 def tables(summary: Summary) -> list[Table]:
     """All tables in the order of the page."""
-    found = [_metric(summary, metric) for metric in summary.outcome.metrics]
+    found = [_metric(summary, metric, first=place == 0) for place, metric in enumerate(summary.outcome.metrics)]
     pairs = list(summary.pairs())
     if pairs:
         found.append(_pairs(pairs, several=len(summary.outcome.networks) > 1))
     return [*found, _made(summary)]
 
 
-def _metric(summary: Summary, metric: Metric) -> Table:
+def _metric(summary: Summary, metric: Metric, *, first: bool) -> Table:
     several = len(summary.outcome.networks) > 1
     columns = [
         Column("method", "Method"),
@@ -42,7 +42,7 @@ def _metric(summary: Summary, metric: Metric) -> Table:
         columns.append(Column("reading", "Not clear of", help="the others, and the baseline that is not beaten"))
     rows = [row for one in summary.outcome.rows for row in _rows(summary, metric, one)]
     notes = [*_directions(metric), f"{metric.title}: {metric.source}."]
-    if directed:
+    if directed and first:
         notes.append(
             "Clear of the best baseline in a figure: the 95 % interval of the paired difference on the same images "
             "lies on the better side of 0."
@@ -52,7 +52,7 @@ def _metric(summary: Summary, metric: Metric) -> Table:
 
 
 def _lead(metric: Metric) -> str:
-    figures = [f"{figure.title}: {figure.help}" for figure in metric.figures if figure.help]
+    figures = [f"{figure.title}: {figure.help.rstrip('.')}" for figure in metric.figures if figure.help]
     return "; ".join(figures) + "." if figures else "Means over images, each with its 95 % interval."
 
 
