@@ -26,17 +26,16 @@ from casebase.explanations import Pixels
 from casebase.ports import Matrix, Vector
 
 if TYPE_CHECKING:
-    from casebase.explain.saliency.cams import GradCam
     from casebase.explain.service import ExplainedNetwork
 
 BATCH = 16
 """Most pictures per forward pass: enough to keep a core busy, few enough to stay in a few hundred megabytes."""
 KEPT_BYTES = 96_000_000
 """Feature maps that are kept: those of about 900 cases with ResNet-18 at 224 pixels."""
-KEPT_MAPS = 4_000_000
-KEPT_RAW = 16_000_000
-"""Maps of other methods that are kept: 80 of them at 224 pixels."""
+KEPT_MAPS = 16_000_000
+"""Maps by a method of its own that are kept: 80 at 224 pixels, tens of thousands of a 7 x 7 layer."""
 GRADCAM = "gradcam"
+PLAIN = MethodSettings()
 CLOSED_FORM = "casebase, in closed form, equal to torchcam's"
 
 Map = NDArray[np.float32]
@@ -61,11 +60,9 @@ class Passes:
         self._network = network
         self._place = {name: number for number, name in enumerate(classes)}
         self._reads: Shelf[Read] = Shelf(kept, lambda read: read.maps.nbytes + read.features.nbytes)
-        self._cams: Shelf[Map] = Shelf(KEPT_MAPS, lambda found: found.nbytes + 200)
-        self._method: GradCam | None = None
         self._closed: bool | None = None
         self._made: dict[tuple[object, ...], tuple[Saliency, MethodSettings]] = {}
-        self._raw: Shelf[RawMap] = Shelf(KEPT_RAW, lambda found: found.values.nbytes + 200)
+        self._raw: Shelf[RawMap] = Shelf(KEPT_MAPS, lambda found: found.values.nbytes + 200)
 
     @property
     def classes(self) -> Sequence[str]:
@@ -84,7 +81,7 @@ class Passes:
         return self._closed
 
     def _checked(self) -> bool:
-        from casebase.explain.saliency import cams
+        from casebase.explain.saliency.pooled import is_head_over_cells
 
         network, layer = self._network, self._network.spatial_layer
         if layer is None or network.pooling != "identity":
@@ -93,7 +90,7 @@ class Passes:
         if any(row is None for row in rows):
             return False
         head: Matrix = np.stack([row for row in rows if row is not None])
-        return cams.is_head_over_cells(network.module, layer, head, network.preprocess.crop, network.lock)
+        return is_head_over_cells(network.module, layer, head, network.preprocess.crop, network.lock)
 
     def read(self, views: Mapping[str, Pixels]) -> dict[str, Read]:
         """What the network makes of pictures ``(H, W, 3) uint8`` by key; raises ``NoTargetLayer`` without maps."""
@@ -121,7 +118,7 @@ class Passes:
     def facts(self, method: str, settings: MethodSettings) -> dict[str, Any]:
         """How a method's maps are made: library, layer, samples, seed. Raises as :meth:`maps` does."""
         if self.reads_for(method, settings):
-            return {"library": CLOSED_FORM, "layer": self._network.spatial_layer}
+            return {"library": CLOSED_FORM, "layer": self._network.spatial_layer, "score": "logit"}
         return dict(self._saliency(method, settings).facts)
 
     def maps(
@@ -138,19 +135,23 @@ class Passes:
         :attr:`casebase.explain.saliency.method.Method.build` raises.
         """
         wanted = list(dict.fromkeys(pairs))
-        if self._plain(method, settings):
+        if self.reads_for(method, settings):
             missing = {key: views[key] for key, _ in wanted if key not in reads}
-            known = {**reads, **self.read(missing)} if self.closed and missing else reads
+            known = {**reads, **self.read(missing)} if missing else reads
             return {pair: RawMap(values) for pair, values in self.cams(wanted, views, known).items()}
-        made = self._saliency(method, settings)
+        return self._by_method(self._saliency(method, settings), wanted, views)
+
+    def _by_method(
+        self, made: Saliency, pairs: Sequence[tuple[str, str]], views: Mapping[str, Pixels]
+    ) -> dict[tuple[str, str], RawMap]:
         found: dict[tuple[str, str], RawMap] = {}
-        for pair in wanted:
+        for pair in pairs:
             held = self._raw.get(f"{id(made)} {pair[0]} {pair[1]}")
             if held is not None:
                 found[pair] = held
-        left = [pair for pair in wanted if pair not in found]
-        for start in range(0, len(left), BATCH):
-            part = left[start : start + BATCH]
+        missing = [pair for pair in pairs if pair not in found]
+        for start in range(0, len(missing), BATCH):
+            part = missing[start : start + BATCH]
             images = self._network.preprocess.normalise(np.stack([views[key] for key, _ in part]))
             for pair, one in zip(part, made.raw(images, [self._place[name] for _, name in part]), strict=True):
                 found[pair] = one
@@ -177,7 +178,8 @@ class Passes:
         """
         wanted = list(dict.fromkeys(pairs))
         if not self.closed:
-            return self._by_gradient(wanted, views)
+            made = self._saliency(GRADCAM, PLAIN)
+            return {pair: one.values for pair, one in self._by_method(made, wanted, views).items()}
         return {(key, name): self._by_weights(reads[key], name) for key, name in wanted}
 
     def _by_weights(self, read: Read, name: str) -> Map:
@@ -188,25 +190,6 @@ class Passes:
         depth, height, width = read.maps.shape
         cells = row @ read.maps.reshape(depth, height * width) / np.float32(height * width)
         found: Map = np.maximum(cells, 0.0).astype(np.float32).reshape(height, width)
-        return found
-
-    def _by_gradient(self, pairs: Sequence[tuple[str, str]], views: Mapping[str, Pixels]) -> dict[tuple[str, str], Map]:
-        from casebase.explain.saliency.cams import GradCam
-
-        if self._method is None:
-            self._method = GradCam(self._network.module, self._network.spatial_layer, self._network.lock)
-        found: dict[tuple[str, str], Map] = {}
-        for key, name in pairs:
-            held = self._cams.get(f"{key} {name}")
-            if held is not None:
-                found[key, name] = held
-        missing = [pair for pair in pairs if pair not in found]
-        for start in range(0, len(missing), BATCH):
-            part = missing[start : start + BATCH]
-            images = self._network.preprocess.normalise(np.stack([views[key] for key, _ in part]))
-            for (key, name), one in zip(part, self._method.raw(images, [self._place[n] for _, n in part]), strict=True):
-                found[key, name] = one.values
-                self._cams.put(f"{key} {name}", found[key, name])
         return found
 
     def place(self, name: str) -> int:

@@ -137,6 +137,11 @@ class ExplainedNetwork:
         return self._anatomy.layer
 
     @property
+    def asked_layer(self) -> str | None:
+        """The spatial layer that was asked for when this was made, or None where it was found."""
+        return self._asked_layer
+
+    @property
     def pooling(self) -> str | None:
         """``identity``, ``relu`` or None: how the features are the mean of the spatial layer's output."""
         return self._anatomy.pooling

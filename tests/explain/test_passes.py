@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from casebase.explain.album import Shelf
 from casebase.explain.passes import BATCH, Passes, shares, side_by_side
-from casebase.explain.saliency.cams import GradCam, is_head_over_cells
+from casebase.explain.saliency import cams
+from casebase.explain.saliency.pooled import is_head_over_cells
 from casebase.networks.devices import one_thread_each
 from casebase.networks.explained import ExplainedNetwork
 from casebase.ports import Reading
@@ -30,7 +31,7 @@ def _one_thread():
 
 
 def oracle(network: ExplainedNetwork, views: np.ndarray, targets: list[int]) -> np.ndarray:
-    method = GradCam(network.module, network.spatial_layer, network.lock)
+    method = cams.gradcam(network)
     return np.stack([one.values for one in method.raw(network.preprocess.normalise(views), targets)])
 
 

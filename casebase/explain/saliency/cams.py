@@ -1,121 +1,120 @@
-"""Grad-CAM by torchcam, behind a guard against what libraries and networks do to each other.
+"""Class activation maps: a layer's feature maps, weighted for one class and added up.
 
-Selvaraju et al. 2017, "Grad-CAM", https://arxiv.org/abs/1610.02391. For class c with score y_c and feature map A_k:
+torchcam's Grad-CAM, LayerCAM, XGrad-CAM, CAM and Score-CAM, which agree with values worked out by hand, and Grad-CAM++
+and Eigen-CAM of our own (:mod:`~casebase.explain.saliency.weighted`). With A_k the k-th map of the layer, y_c the score
+of the class before softmax, P the number of cells:
 
-    w_k = mean over cells of dy_c / dA_k          L_c = ReLU( sum_k w_k A_k )
+    gradcam    w_k = 1/P sum_p dy_c/dA_kp                          L = ReLU( sum_k w_k A_k )
+    layercam   w_kp = ReLU( dy_c/dA_kp ), cell by cell             L = ReLU( sum_k w_kp A_kp )
+    xgradcam   w_k = sum_p dy_c/dA_kp A_kp / sum_p A_kp            L = ReLU( sum_k w_k A_k )
+    cam        w_k = the head's weight W_ck                        L = ReLU( sum_k w_k A_k )
+    scorecam   w_k = softmax_k( y_c(image * A_k scaled to [0, 1])) L = ReLU( sum_k w_k A_k )
 
-The network is copied with its weights shared and ``inplace=False`` activations, and the feature map is cloned as it
-leaves its layer: torchvision's DenseNet and ResNets overwrite it afterwards, which moves the map by up to 0.3.
-torchcam is not safe on several threads, so a lock is held from hooking to unhooking.
+All explain the score itself and need no other class beside it, so a network with a single output has maps too.
+Zhou et al. show CAM's negative cells as well; here they are 0, so that 0 means the same in every map.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from importlib.metadata import version
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
-from casebase.errors import NoTargetLayer
-from casebase.explain.saliency.guard import safe_copy
-from casebase.explain.saliency.method import Images, Method, MethodSettings, Network, RawMap, Saliency
-from casebase.networks.anatomy import probe
+from casebase.explain.saliency import layers, weighted
+from casebase.explain.saliency.cam import Cam, Extractor, Recipe
+from casebase.explain.saliency.layers import Target
+from casebase.explain.saliency.method import Method, MethodSettings, Network
+from casebase.explain.saliency.pooled import pooled
 
-BATCH = 16
-_SAME = 1e-4
+MASKED = 32
+"""Covered images per forward pass of Score-CAM."""
+TYPICAL_CHANNELS = 512
+"""Of ResNet-18's and VGG-16's last maps; a map's own number of passes stands in the facts."""
 
 
-class GradCam:
-    """Grad-CAM of one network at one layer. ``layer`` is a submodule's name; its output must be ``(N, D, h, w)``."""
+def _torchcam(method: str, **chosen: Any) -> Extractor:
+    """torchcam's extractor by the name of its class; its places are laid out before it sees them."""
 
-    def __init__(self, module: nn.Module, layer: str | None, lock: threading.Lock | threading.RLock) -> None:
-        if layer is None:
-            raise NoTargetLayer(
-                "this network has no spatial feature map, so there is no Grad-CAM; use --no-overlays, "
-                "or a network with convolutions"
-            )
-        self.layer = layer
-        self._module = safe_copy(module)
-        self._lock = lock
+    def make(module: nn.Module, target: Target) -> AbstractContextManager[Any]:
+        from torchcam import methods
 
-    @cached_property
-    def facts(self) -> Mapping[str, Any]:
-        """Library, version and layer."""
-        return {"library": f"torchcam {version('torchcam')}", "layer": self.layer}
-
-    def raw(self, images: Images, targets: Sequence[int]) -> list[RawMap]:
-        """Maps ``(h, w) float32`` >= 0, one class index each; NaN where the scores are not finite."""
-        from torchcam.methods import GradCAM
-
-        found: list[RawMap] = []
-        parameter = next(self._module.parameters())
-        with self._lock, torch.inference_mode(False), torch.enable_grad():
-            for start in range(0, len(images), BATCH):
-                part = torch.from_numpy(images[start : start + BATCH].copy()).to(parameter.device).requires_grad_(True)
-                wanted = list(targets[start : start + BATCH])
-                with GradCAM(self._module, self.layer) as extractor:
-                    tapped = self._module.get_submodule(self.layer)
-                    tap = tapped.register_forward_hook(lambda module, given, out: out.clone())
-                    try:
-                        scores = self._module(part)
-                        (maps,) = extractor(wanted, scores, normalized=False)
-                    finally:
-                        tap.remove()
-                finite = torch.isfinite(scores).all(dim=1)  # torchcam sums around NaN and would show a clean map
-                clean = torch.where(finite[:, None, None], maps.detach().float(), torch.nan).cpu().numpy()
-                found += [RawMap(values.copy()) for values in clean]
+        found: AbstractContextManager[Any] = getattr(methods, method)(
+            module, target.name, **{"reshape_transform": target.reshape, **chosen}
+        )
         return found
 
-
-def _gradcam(network: Network, settings: MethodSettings) -> Saliency:
-    return GradCam(network.module, settings.layer or network.spatial_layer, network.lock)
+    return make
 
 
-METHODS = (
-    Method("gradcam", "Grad-CAM", "Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391", _gradcam, passes=3),
+def _plus_plus(activations: Tensor, slopes: Tensor | None) -> Tensor:
+    assert slopes is not None  # noqa: S101  # its recipe asks for a gradient; for the type checker
+    return weighted.gradcam_plus_plus(activations, slopes)
+
+
+GRADCAM = Recipe("gradcam", _torchcam("GradCAM"))
+GRADCAM_PLUS_PLUS = Recipe("gradcam++", own=_plus_plus)
+LAYERCAM = Recipe("layercam", _torchcam("LayerCAM"))
+XGRADCAM = Recipe("xgradcam", _torchcam("XGradCAM"))
+SCORECAM = Recipe("scorecam", _torchcam("ScoreCAM", batch_size=MASKED), gradient=False, per_channel=True)
+EIGENCAM = Recipe(
+    "eigencam",
+    own=lambda activations, _: weighted.eigencam(activations),
+    gradient=False,
+    facts={"class_agnostic": True},
 )
 
 
-def is_head_over_cells(
-    module: nn.Module,
-    layer: str,
-    head: NDArray[np.float32],
-    size: tuple[int, int],
-    lock: threading.Lock | threading.RLock,
-) -> bool:
-    """Whether every class score's gradient at ``layer`` is the class's row of ``head (C, D)`` over the number of cells.
+def target_of(network: Network, settings: MethodSettings) -> Target:
+    """The layer of a network: named in the settings, by who made the network, or found; see :mod:`.layers`."""
+    named = settings.layer or getattr(network, "asked_layer", None)
+    return layers.find(network.module, network.preprocess.crop, named=named, proposed=network.spatial_layer)
 
-    Then Grad-CAM is ReLU(W_c . a_p) / P, without a backward pass. Two pictures of noise of ``size`` (height, width)
-    are put through the network; the gradient has to agree in every cell to 1e-4 of the row's largest weight.
-    """
-    copied = safe_copy(module)
-    noise = probe(copied, size)
-    seen: list[torch.Tensor] = []
 
-    def cut(_part: nn.Module, _given: object, out: torch.Tensor) -> torch.Tensor:
-        seen.append(out.detach().clone().requires_grad_(True))
-        return seen[-1]
+def on(recipe: Recipe) -> Callable[[Network, MethodSettings], Cam]:
+    """A recipe's builder."""
 
-    with lock, torch.inference_mode(False), torch.enable_grad():
-        handle = copied.get_submodule(layer).register_forward_hook(cut)
-        try:
-            scores = copied(noise.clone())
-        finally:
-            handle.remove()
-        if len(seen) != 1 or seen[0].ndim != 4 or scores.shape[1] != len(head) or seen[0].shape[1] != head.shape[1]:
-            return False
-        cells = seen[0].shape[2] * seen[0].shape[3]
-        for number in sorted({0, len(head) // 2, len(head) - 1}):
-            (found,) = torch.autograd.grad(scores[:, number].sum(), seen[0], retain_graph=True, allow_unused=True)
-            row = torch.from_numpy(head[number].copy()).to(noise.device) / cells
-            if found is None or not torch.allclose(
-                found, row[None, :, None, None].expand_as(found), rtol=0.0, atol=_SAME * float(row.abs().max())
-            ):
-                return False
-    return True
+    def build(network: Network, settings: MethodSettings) -> Cam:
+        return Cam(recipe, network.module, target_of(network, settings), network.lock, batch=settings.batch)
+
+    return build
+
+
+def gradcam(network: Network, settings: MethodSettings | None = None) -> Cam:
+    """Grad-CAM on a network; raises ``NoTargetLayer``."""
+    return on(GRADCAM)(network, settings or MethodSettings())
+
+
+def _cam(network: Network, settings: MethodSettings) -> Cam:
+    """CAM weighs what is averaged: behind the ReLU where one stands between layer and mean."""
+    target = target_of(network, settings)
+    found = pooled(network.module, target)
+    extractor = _torchcam("CAM", fc_layer=found.head, reshape_transform=found.averaged)
+    facts = {"head": found.head, **({"activation": "post"} if found.rectified else {})}
+    recipe = replace(Recipe("cam", extractor, gradient=False), facts=facts)
+    return Cam(recipe, network.module, target, network.lock, batch=settings.batch)
+
+
+METHODS = (
+    Method("gradcam", "Grad-CAM", "Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391", on(GRADCAM), passes=3),
+    Method(
+        "gradcam++", "Grad-CAM++", "Chattopadhay et al. 2018, https://arxiv.org/abs/1710.11063",
+        on(GRADCAM_PLUS_PLUS), passes=3,
+    ),
+    Method(
+        "layercam", "LayerCAM", "Jiang et al. 2021, http://mmcheng.net/mftp/Papers/21TIP_LayerCAM.pdf",
+        on(LAYERCAM), passes=3,
+    ),
+    Method("xgradcam", "XGrad-CAM", "Fu et al. 2020, https://arxiv.org/abs/2008.02312", on(XGRADCAM), passes=3),
+    Method("cam", "CAM", "Zhou et al. 2016, https://arxiv.org/abs/1512.04150", _cam, passes=1),
+    Method(
+        "scorecam", "Score-CAM", "Wang et al. 2020, https://arxiv.org/abs/1910.01279",
+        on(SCORECAM), passes=TYPICAL_CHANNELS + 2,
+    ),
+    Method(
+        "eigencam", "Eigen-CAM (of no class)", "Muhammad & Yeasin 2020, https://arxiv.org/abs/2008.00299",
+        on(EIGENCAM), passes=1,
+    ),
+)  # fmt: skip
