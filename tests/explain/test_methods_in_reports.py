@@ -14,7 +14,7 @@ from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.errors import ModelError, UsageError
 from casebase.explain import service
-from casebase.explain.figures import map_figure, sides
+from casebase.explain.figures import legible, map_figure, saliency_drawn, sides
 from casebase.explain.map_words import curve_alt, figures, notes, said
 from casebase.explain.render_curve import curve_svg
 from casebase.explain.saliency import catalogue, names
@@ -244,3 +244,21 @@ def test_where_a_map_lies_in_a_few_words(values: list[list[float]], told: str) -
 def test_the_label_is_looked_at_first() -> None:
     answer: Retrieval = Made().explanation.retrieval
     assert looked_at(answer) == ["dog"]
+
+
+def test_a_map_of_single_pixels_is_drawn_so_that_it_can_be_seen() -> None:
+    """A thousandth of the pixels holds all of it: as it is, hardly a speck of the picture would change its colour."""
+    random = np.random.default_rng(0)
+    values = np.full((224, 224), 0.02, np.float32)
+    values[40:60, 40:60] = np.where(random.random((20, 20)) < 0.2, 0.3, 0.02)
+    values[0, 0] = 1.0
+    found = SaliencyMap(values, "integrated-gradients", "cat", QUERY_ID, "", None, {})
+    drawn = legible(values)
+    assert drawn.shape == (56, 56)
+    assert drawn.max() == 1.0
+    assert drawn[10:15, 10:15].mean() > 5 * drawn[30:, 30:].mean()
+    assert "drawn in 56 x 56 cells" in notes(found)[-1].text
+    view = np.full((224, 224, 3), 100, np.uint8)
+    assert saliency_drawn(view, found)[45:55, 45:55, 1].mean() > saliency_drawn(view, found)[150:, 150:, 1].mean() + 40
+    coarse = SaliencyMap(values[:7, :7], "gradcam", "cat", QUERY_ID, "layer4", None, {})
+    assert notes(coarse) == []
