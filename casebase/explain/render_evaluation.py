@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import os
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +16,7 @@ from casebase.explain import places
 from casebase.explain.pages import environment, framed, inert, own, policy, trusted, unbroken
 from casebase.explain.places import Kind
 from casebase.explain.render_json import dumps
+from casebase.folders import replaced
 from casebase.reading import percent, printable
 
 SCHEMA = "casebase.evaluation/1"
@@ -86,33 +84,16 @@ class EvaluationPages:
         files = dict(self._files(evaluation))
         target = folder.resolve()
         places.check(target, replace(KIND, of=evaluation.kind))
-        mark = secrets.token_hex(4)
-        aside = target.with_name(f".{target.name[:80]}.{mark}.part")
-        old = target.with_name(f".{target.name[:80]}.{mark}.old")
         try:
-            try:
+            with replaced(target) as aside:
                 for name, content in files.items():
                     place = aside / name
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    with place.open("xb") as file:
-                        file.write(content)
-                        file.flush()
-                        os.fsync(file.fileno())
-                if target.exists():
-                    target.rename(old)
-                try:
-                    aside.rename(target)
-                except OSError:
-                    if old.exists():
-                        old.rename(target)
-                    raise
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+                    place.parent.mkdir(exist_ok=True)
+                    place.write_bytes(content)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             said = f"the evaluation could not be written to {folder} ({reason}); name another folder"
             raise StorageFailed(said) from None
-        shutil.rmtree(old, ignore_errors=True)
         return folder
 
     def _files(self, evaluation: Evaluation) -> Iterator[tuple[str, bytes]]:

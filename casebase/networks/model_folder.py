@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from safetensors.torch import save_file
 
 from casebase.cases import Fingerprint
 from casebase.errors import CasebaseError, CheckpointRefused, ModelError, WeightsMissing
+from casebase.folders import replaced
 from casebase.networks import backbones, checkpoints, heads
 from casebase.networks.anatomy import dissect
 from casebase.networks.loaded import HeadPlan, Loaded, checked_classes
@@ -124,40 +123,31 @@ def save(
     further = dict(beside or {})
     state = {n: v.detach().to("cpu").contiguous().clone() for n, v in loaded.module.state_dict().items()}
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise ModelError(f"the model folder {_shown(folder)} cannot be written ({error.strerror})") from None
-    try:
-        save_file(state, draft / WEIGHTS, metadata={"schema": SCHEMA})
-        description = Description(
-            kind="open_clip" if loaded.embeds else "classifier",
-            source=loaded.spec,
-            num_classes=None if loaded.embeds else _outputs(loaded),
-            classes=loaded.classes,
-            preprocess=loaded.preprocess,
-            spatial_layer=loaded.layer,
-            head=loaded.head,
-            dim=network.fingerprint.dim,
-            untrained=loaded.untrained,
-            runs_code=loaded.runs_code,
-            sha256=_sha256(draft / WEIGHTS),
-            weights_digest=checkpoints.digest(state),
-            metadata=dict(metadata or {}),
-        )
-        text = json.dumps(description.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-        (draft / DESCRIPTION).write_text(f"{text}\n", encoding="utf-8")
-        for name, data in further.items():
-            (draft / name).write_bytes(data)
-        (draft / WEIGHTS).chmod(0o644)  # safetensors makes files that only their owner can read
-        for name in (WEIGHTS, DESCRIPTION, *further):
-            _synced(draft / name)
-        draft.chmod(0o755)
-        _exchange(draft, folder)
+        with replaced(folder) as draft:
+            save_file(state, draft / WEIGHTS, metadata={"schema": SCHEMA})
+            description = Description(
+                kind="open_clip" if loaded.embeds else "classifier",
+                source=loaded.spec,
+                num_classes=None if loaded.embeds else _outputs(loaded),
+                classes=loaded.classes,
+                preprocess=loaded.preprocess,
+                spatial_layer=loaded.layer,
+                head=loaded.head,
+                dim=network.fingerprint.dim,
+                untrained=loaded.untrained,
+                runs_code=loaded.runs_code,
+                sha256=_sha256(draft / WEIGHTS),
+                weights_digest=checkpoints.digest(state),
+                metadata=dict(metadata or {}),
+            )
+            text = json.dumps(description.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+            (draft / DESCRIPTION).write_text(f"{text}\n", encoding="utf-8")
+            for name, data in further.items():
+                (draft / name).write_bytes(data)
+            (draft / WEIGHTS).chmod(0o644)  # safetensors makes files that only their owner can read
     except (OSError, ValueError, TypeError, SafetensorError) as error:
-        raise ModelError(f"the model folder {_shown(folder)} cannot be written ({error})") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise ModelError(f"the model folder {_shown(folder)} cannot be written ({reason})") from None
     return folder
 
 
@@ -230,31 +220,6 @@ def load(folder: Path) -> Loaded:
 
 def _outputs(loaded: Loaded) -> int:
     return dissect(loaded.module, loaded.preprocess.crop, layer=loaded.layer, embeds=loaded.embeds).outputs
-
-
-def _exchange(draft: Path, folder: Path) -> None:
-    """Put the finished folder in place; what was there comes back if that fails."""
-    old = draft.with_name(f"{draft.name}.old")
-    there = folder.exists()
-    if there:
-        folder.rename(old)
-    try:
-        draft.rename(folder)
-    except OSError:
-        if there:
-            old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-    if os.name == "posix":
-        _synced(folder.parent)
-
-
-def _synced(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sha256(path: Path) -> str:

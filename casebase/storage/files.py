@@ -6,19 +6,11 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from casebase.folders import replaced, sync
 from casebase.storage.translate import file_errors
-
-
-def sync(path: Path) -> None:
-    """Bring a file, or a folder's list of names, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def checksum(path: Path) -> tuple[int, int]:
@@ -46,26 +38,13 @@ def write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder aside; on success it appears under ``path``, on failure it is gone.
-
-    What was there before is moved away and removed only when the new one stands: whatever goes wrong, one is whole.
-    """
-    with file_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
+    """:func:`casebase.folders.replaced`, whose disk errors leave as ``StorageFailed``."""
+    with ExitStack() as inside:
         with file_errors(path.parent):
-            aside.mkdir()
+            aside = inside.enter_context(replaced(path))
         yield aside
         with file_errors(path.parent):
-            for child in aside.rglob("*"):
-                if child.is_file():
-                    sync(child)
-            sync(aside)
-            _exchange(aside, path)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+            inside.close()
 
 
 def try_folder(path: Path) -> None:
@@ -80,22 +59,6 @@ def try_folder(path: Path) -> None:
         for place in above:
             with suppress(OSError):  # never made
                 place.rmdir()
-
-
-def _exchange(aside: Path, path: Path) -> None:
-    """Put a finished folder in place; what was there comes back if that fails."""
-    old = aside.with_name(f"{aside.name}.old")
-    there = path.exists()
-    if there:
-        path.rename(old)
-    try:
-        aside.rename(path)
-    except OSError:
-        if there:
-            old.rename(path)
-        raise
-    sync(path.parent)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def remove_others(folder: Path, keep: Callable[[str], bool]) -> None:

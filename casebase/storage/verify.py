@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import func, select, text
 
-from casebase import clock
+from casebase import clock, folders
 from casebase.cases import Status
 from casebase.errors import StorageFailed
 from casebase.ports import CaseBase, Where
-from casebase.storage import chroma, derived, files, lock, publishing, rows
+from casebase.storage import chroma, derived, lock, publishing, rows
 from casebase.storage import matrix as matrices
 from casebase.storage.database import FILE
 from casebase.storage.generation import View, matrix_place
@@ -363,5 +363,5 @@ def _backup(store: SqlCaseStore) -> None:
         finally:
             copy.close()
             source.close()
-        files.sync(aside)
+        folders.sync(aside)
         aside.replace(target)

@@ -226,7 +226,7 @@ def test_a_failure_half_way_leaves_the_older_one_and_no_rest(
         if next(count) == 3:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("casebase.explain.render_evaluation.os.fsync", full)
+    monkeypatch.setattr("casebase.folders.os.fsync", full)
     with pytest.raises(StorageFailed, match="No space left"):
         pages.write(replace(made(), title="never"), folder)
     assert (folder / "index.html").read_bytes() == before
