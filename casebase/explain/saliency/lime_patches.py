@@ -16,7 +16,7 @@ from casebase.explain.saliency.asked import (
     PROBABILITY,
     Fast,
     ImageByImage,
-    hushed,
+    importing,
     legacy_seed,
     missing,
     nothing,
@@ -59,7 +59,7 @@ def lime_patches(network: Network, settings: MethodSettings) -> Saliency:
     Raises ``MissingExtra`` without lime, ``UsageError`` below two samples, ``ModelError`` for a network of one class.
     """
     try:
-        with hushed():
+        with importing():
             from lime.lime_image import LimeImageExplainer
             from skimage.segmentation import slic
     except ImportError as error:
