@@ -223,7 +223,8 @@ def legible(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     cells = overlay.enlarge(values, map_words.DRAWN_CELLS)
     full = float(np.percentile(cells, map_words.DRAWN_PERCENTILE))
-    return np.minimum(cells / max(full, 1e-12), 1.0).astype(np.float32)
+    drawn: NDArray[np.float32] = np.minimum(cells / max(full, 1e-12), 1.0).astype(np.float32)
+    return drawn
 
 
 def saliency_alt(whose: str, found: SaliencyMap) -> str:
