@@ -45,8 +45,9 @@ class MapOf:
 
     ``found`` is the map as it is shown, ``raw (h, w) float32`` as the method gave it, signed where it is; both are None
     where the method cannot explain this network, and ``problem`` says why in a sentence. A map that means nothing has
-    a ``problem`` too. ``brief`` and ``said`` tell what its check showed, ``lies`` in words where the map lies, ``shares`` in four numbers (upper left, upper right,
-    lower left, lower right). ``seconds`` is what the map cost. ``figure`` is what a page shows.
+    a ``problem`` too. ``brief`` and ``said`` tell what its check showed, ``lies`` in words where the map lies,
+    ``shares`` in four numbers (upper left, upper right, lower left, lower right). ``seconds`` is what the map cost.
+    ``figure`` is what a page shows.
     """
 
     method: str

@@ -77,6 +77,7 @@ AWAY: Mapping[tuple[str, str, str], str] = {
 BY_STRING = frozenset({"casebase.networks.backbones"})  # a user's own module:factory
 HEAVY = (
     "torch", "torchvision", "torchcam", "chromadb", "sklearn", "timm", "open_clip", "diffusers", "scipy", "matplotlib",
+    "captum", "shap", "lime", "skimage",
 )  # fmt: skip
 
 

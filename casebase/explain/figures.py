@@ -209,9 +209,22 @@ def map_figure(
 
 def saliency_drawn(view: Pixels, found: SaliencyMap) -> Pixels:
     """A map on a picture; superpixels, where the map is made of such, are outlined."""
-    drawn = overlay.saliency_overlay(view, found.values)
     segments = found.facts.get(SEGMENTS)
-    return drawn if segments is None else overlay.outlined(drawn, segments)
+    if segments is not None:
+        return overlay.outlined(overlay.saliency_overlay(view, found.values), segments)
+    return overlay.saliency_overlay(view, legible(found.values) if map_words.speckled(found) else found.values)
+
+
+def legible(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A map of single pixels ``(H, W)`` as it is drawn: means over coarser cells, in full colour from a percentile on.
+
+    A few pixels hold most of such a map, and each is too small to be seen. Only the picture is made so; what is
+    measured and saved is the map itself.
+    """
+    cells = overlay.enlarge(values, map_words.DRAWN_CELLS)
+    full = float(np.percentile(cells, map_words.DRAWN_PERCENTILE))
+    drawn: NDArray[np.float32] = np.minimum(cells / max(full, 1e-12), 1.0).astype(np.float32)
+    return drawn
 
 
 def saliency_alt(whose: str, found: SaliencyMap) -> str:

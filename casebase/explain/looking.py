@@ -149,7 +149,9 @@ def _row(part: _Made, target: str, prediction: Prediction, shown: Shown, check: 
         return replace(row, found=map_, raw=raw, problem=map_.degenerate, figure=Figure(None, text, title, role))
     told = None if check is None else map_words.said(check)
     return replace(
-        row, found=map_, raw=raw, check=check, said=told, brief=None if check is None else map_words.figures(check), lies=sides(map_.values), shares=quadrants(map_.values),
+        row, found=map_, raw=raw, check=check, said=told,
+        brief=None if check is None else map_words.figures(check),
+        lies=sides(map_.values), shares=quadrants(map_.values),
         figure=map_figure(shown.view, map_, title, role, check, told),
     )  # fmt: skip
 

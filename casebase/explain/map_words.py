@@ -10,6 +10,19 @@ from casebase.explain.sentences import SLIGHT
 from casebase.explanations import SEGMENTS, Deletion, Level, SaliencyMap, Statement
 from casebase.reading import printable
 
+DRAWN_CELLS = (56, 56)
+DRAWN_PERCENTILE = 99.0
+"""Maps of single pixels are drawn in cells and in full colour from here on."""
+
+
+MUCH_CHANCE = 0.2
+"""A map whose pixels have a larger standard error than this share of its range is called one of chance."""
+
+
+def speckled(found: SaliencyMap) -> bool:
+    """Whether a map is one of single pixels, to be drawn coarser than it is."""
+    return SEGMENTS not in found.facts and min(found.values.shape) > 2 * max(DRAWN_CELLS)
+
 
 def title(method: str) -> str:
     """A method as it is shown."""
@@ -107,8 +120,20 @@ def notes(found: SaliencyMap) -> list[Statement]:
                 f"they miss it by {_signed(given['additivity_gap'])}."
             )
         )
+    if given.get("chance") is not None:
+        error = f"{given['chance']:.0%}".replace("%", " %")
+        level = Level.CAUTION if given["chance"] > MUCH_CHANCE else Level.PLAIN
+        text = f"The standard error of a pixel is {error} of the map's range ({given['samples']} masks)."
+        told.append(Statement(f"{text} Another seed may show another map." if level is Level.CAUTION else text, level))
     if given.get("class_agnostic"):
         told.append(Statement("This method takes no notice of the class: the map is the same for every one."))
+    if speckled(found):
+        told.append(
+            Statement(
+                f"A map of single pixels, drawn in {DRAWN_CELLS[1]} x {DRAWN_CELLS[0]} cells, in full colour from the "
+                f"{DRAWN_PERCENTILE:.0f}th percentile on."
+            )
+        )
     if given.get("stand_in"):
         told.append(Statement(f"Made by {printable(given['stand_in'])}."))
     return told

@@ -9,7 +9,8 @@ from casebase.errors import UsageError
 from casebase.reading import printable
 
 METHOD_NAMES = (
-    "gradcam", "integrated-gradients", "smoothgrad", "shap", "lime", "occlusion", "rise",
+    "gradcam", "gradcam++", "layercam", "xgradcam", "cam", "scorecam", "eigencam", "integrated-gradients", "smoothgrad",
+    "shap", "lime", "occlusion", "rise",
 )  # fmt: skip
 
 
