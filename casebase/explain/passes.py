@@ -32,15 +32,9 @@ BATCH = 16
 """Most pictures per forward pass: enough to keep a core busy, few enough to stay in a few hundred megabytes."""
 KEPT_BYTES = 96_000_000
 """Feature maps that are kept: those of about 900 cases with ResNet-18 at 224 pixels."""
-<<<<<<< HEAD
-KEPT_RAW = 16_000_000
-"""Maps of other methods that are kept: 80 of them at 224 pixels."""
-=======
 KEPT_MAPS = 16_000_000
 """Maps by a method of its own that are kept: 80 at 224 pixels, tens of thousands of a 7 x 7 layer."""
->>>>>>> h-reports
 GRADCAM = "gradcam"
-PLAIN = MethodSettings()
 CLOSED_FORM = "casebase, in closed form, equal to torchcam's"
 
 Map = NDArray[np.float32]
@@ -140,17 +134,12 @@ class Passes:
         if self.reads_for(method, settings):
             missing = {key: views[key] for key, _ in wanted if key not in reads}
             known = {**reads, **self.read(missing)} if missing else reads
-<<<<<<< HEAD
             return {(key, name): RawMap(self._by_weights(known[key], name)) for key, name in wanted}
-        made = self._saliency(method, settings)
-=======
-            return {pair: RawMap(values) for pair, values in self.cams(wanted, views, known).items()}
         return self._by_method(self._saliency(method, settings), wanted, views)
 
     def _by_method(
         self, made: Saliency, pairs: Sequence[tuple[str, str]], views: Mapping[str, Pixels]
     ) -> dict[tuple[str, str], RawMap]:
->>>>>>> h-reports
         found: dict[tuple[str, str], RawMap] = {}
         for pair in pairs:
             held = self._raw.get(f"{id(made)} {pair[0]} {pair[1]}")
@@ -175,23 +164,6 @@ class Passes:
             self._made[key] = catalogue.make(method, self._network, settings), settings
         return self._made[key][0]
 
-<<<<<<< HEAD
-=======
-    def cams(
-        self, pairs: Sequence[tuple[str, str]], views: Mapping[str, Pixels], reads: Mapping[str, Read]
-    ) -> dict[tuple[str, str], Map]:
-        """Grad-CAM ``(h, w) float32`` >= 0, not scaled, by (picture, class); NaN where the scores are not finite.
-
-        ``reads`` holds what was read of the pictures; it is used where :attr:`closed`, ``views`` elsewhere. Raises
-        ``NoTargetLayer`` where the network has no layer with places.
-        """
-        wanted = list(dict.fromkeys(pairs))
-        if not self.closed:
-            made = self._saliency(GRADCAM, PLAIN)
-            return {pair: one.values for pair, one in self._by_method(made, wanted, views).items()}
-        return {(key, name): self._by_weights(reads[key], name) for key, name in wanted}
-
->>>>>>> h-reports
     def _by_weights(self, read: Read, name: str) -> Map:
         """``ReLU(W_c . a_p) / P``."""
         row = self._network.class_weights(name)
