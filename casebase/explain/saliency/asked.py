@@ -35,6 +35,9 @@ class Differentiable:
     def __init__(self, network: Network, batch: int) -> None:
         with torch.inference_mode(False):  # else what is copied could never take part in a backward pass
             self._module = safe_copy(network.module)
+        for part in self._module.modules():  # the user's own, which would hear of our backward passes
+            part._backward_hooks.clear()
+            part._backward_pre_hooks.clear()
         self._batch = batch
         parameter = next(self._module.parameters(), None)
         self.device = torch.device("cpu") if parameter is None else parameter.device
@@ -129,28 +132,36 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     For libraries that know no other source of chance. Threads that do this wait for each other.
     """
     start = legacy_seed(seed)
-    cuda = [device] if device.type == "cuda" else []
-    with _CHANCE, torch.random.fork_rng(devices=cuda):
-        python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002  # what shap and captum draw from
+    with _chance_kept([device] if device.type == "cuda" else []):
+        random.seed(start)
+        np.random.seed(start)  # noqa: NPY002  # what shap and captum draw from
+        torch.default_generator.manual_seed(start)  # not torch.manual_seed: that would seed every accelerator
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(start)
+        yield
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Around an optional library's import: what it warns of on its own account is dropped.
+
+    So is what it draws: importing shap moves Python's global generator.
+    """
+    with _chance_kept([]), warnings.catch_warnings():  # the filters are the process's too
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _chance_kept(accelerators: list[torch.device]) -> Iterator[None]:
+    with _CHANCE, torch.random.fork_rng(devices=accelerators):
+        python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
         try:
-            random.seed(start)
-            np.random.seed(start)  # noqa: NPY002
-            torch.default_generator.manual_seed(start)  # not torch.manual_seed: that would seed every accelerator
-            for one in cuda:
-                with torch.cuda.device(one):
-                    torch.cuda.manual_seed(start)
             yield
         finally:
             random.setstate(python)
             np.random.set_state(legacy)  # noqa: NPY002
-
-
-@contextmanager
-def hushed() -> Iterator[None]:
-    """What libraries warn of on their own account, such as deprecated calls at import, is dropped."""
-    with _CHANCE, warnings.catch_warnings():  # filters are the process's too
-        warnings.simplefilter("ignore")
-        yield
 
 
 def refuse_one_class(network: Network, scores: Scores, method: str) -> None:

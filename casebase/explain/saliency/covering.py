@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from importlib.metadata import version
 
@@ -17,7 +18,7 @@ from casebase.explain.saliency.asked import (
     PROBABILITY,
     Fast,
     ImageByImage,
-    hushed,
+    importing,
     missing,
     probability_of,
     refuse_one_class,
@@ -25,8 +26,8 @@ from casebase.explain.saliency.asked import (
 from casebase.explain.saliency.method import Method, MethodSettings, Network, RawMap, Saliency
 
 WINDOWS_A_SIDE = 7
-"""An occluding window is this fraction of a side, 32 of 224 pixels, and moves by half of itself."""
-OVERLAP = 2
+PLACES_A_SIDE = 2 * WINDOWS_A_SIDE - 1
+"""An occluding window is a seventh of a side, 32 of 224 pixels, and moves by about half of itself."""
 MASKS = 1000
 """Petsiuk et al. take 4000 for VGG-16 and 8000 for ResNet-50, which on one core are minutes a map."""
 GRID = 8
@@ -39,10 +40,11 @@ def occlusion(network: Network, settings: MethodSettings) -> Saliency:
 
         S_i = mean over windows R that cover i of p(x) - p(x with R hidden)
 
+    A window is a seventh of each side; ``samples`` mean nothing here, for nothing is left to chance.
     Raises ``MissingExtra`` without captum, ``ModelError`` for a network of one class.
     """
     try:
-        with hushed():
+        with importing():
             from captum.attr import Occlusion
     except ImportError as error:
         raise missing("captum", "occlusion", error) from None
@@ -50,8 +52,9 @@ def occlusion(network: Network, settings: MethodSettings) -> Saliency:
     refuse_one_class(network, scores, "occlusion")
 
     def explain(image: Tensor, target: int) -> RawMap:
-        sides = tuple(max(1, round(side / WINDOWS_A_SIDE)) for side in image.shape[2:])
-        steps = tuple(max(1, side // OVERLAP) for side in sides)
+        sides = [max(1, round(side / WINDOWS_A_SIDE)) for side in image.shape[2:]]
+        room = [side - window for side, window in zip(image.shape[2:], sides, strict=True)]
+        steps = [max(1, math.ceil(pixels / (PLACES_A_SIDE - 1))) for pixels in room]
         with torch.no_grad():
             found = Occlusion(probability_of(scores, target)).attribute(
                 image,
@@ -61,7 +64,7 @@ def occlusion(network: Network, settings: MethodSettings) -> Saliency:
                 perturbations_per_eval=settings.batch,
             )
         # The window hides all channels at once, so that each holds the whole drop: their sum would count it thrice.
-        return RawMap(found[0, 0].float().numpy().copy(), {"window": list(sides), "stride": list(steps)})
+        return RawMap(found[0, 0].float().numpy().copy(), {"window": sides, "stride": steps})
 
     facts = {"library": f"captum {version('captum')}", "score": PROBABILITY, "hidden": MEAN_COLOUR}
     return ImageByImage(facts, scores, explain, network.lock)
@@ -72,8 +75,9 @@ def rise(network: Network, settings: MethodSettings) -> Saliency:
 
         S_i = 1 / (N E[M]) * sum over n of p(x * M_n) M_n,i
 
-    What is hidden takes the mean colour. E[M] = 0.5 is the expected mask, the same for every pixel. Raises
-    ``ModelError`` for a network of one class.
+    What is hidden takes the mean colour. E[M] = 0.5 is the expected mask, the same for every pixel. ``chance`` is the
+    standard error of a pixel (root mean square over all) as a share of the map's range: how much of what it shows
+    another seed would show elsewhere; None for a map without a range. Raises ``ModelError`` for a network of one class.
     """
     scores, count = Fast(network, settings.batch), settings.samples or MASKS
     refuse_one_class(network, scores, "rise")
@@ -81,11 +85,14 @@ def rise(network: Network, settings: MethodSettings) -> Saliency:
     def explain(image: Tensor, target: int) -> RawMap:
         probability = probability_of(scores, target)
         height, width = image.shape[2:]
-        total = torch.zeros((height, width), dtype=torch.float64)
+        total, squares = torch.zeros((2, height, width), dtype=torch.float64)
         for masks in rise_masks(count, (height, width), settings.seed, settings.batch):
             answered = probability(image * masks[:, None])
-            total += torch.einsum("n,nhw->hw", answered, masks.double())
-        return RawMap((total / (count * KEPT)).float().numpy())
+            weighed = answered[:, None, None] * masks
+            total += weighed.sum(0)
+            squares += weighed.square().sum(0)
+        found = total / (count * KEPT)
+        return RawMap(found.float().numpy(), {"chance": _chance(found, squares / count / KEPT**2, count)})
 
     facts = {
         "library": "casebase",
@@ -99,6 +106,12 @@ def rise(network: Network, settings: MethodSettings) -> Saliency:
     return ImageByImage(facts, scores, explain, network.lock)
 
 
+def _chance(mean: Tensor, mean_square: Tensor, count: int) -> float | None:
+    spread = float(mean.max() - mean.min())
+    error = float(((mean_square - mean.square()).clamp(min=0) / count).mean().sqrt())
+    return error / spread if math.isfinite(error) and spread > 0 else None
+
+
 def rise_masks(count: int, size: tuple[int, int], seed: int, batch: int) -> Iterator[Tensor]:
     """The masks of RISE, ``(<= batch, H, W) float32`` in [0, 1] at a time; the same whatever ``batch`` is.
 
@@ -107,7 +120,7 @@ def rise_masks(count: int, size: tuple[int, int], seed: int, batch: int) -> Iter
     """
     random = generator(seed)
     grid = min(GRID, *size)
-    cell = [-(-side // grid) for side in size]
+    cell = [math.ceil(side / grid) for side in size]
     cells: NDArray[np.float32] = (random.random((count, 1, grid, grid)) < KEPT).astype(np.float32)
     corners = random.integers(0, cell, (count, 2))
     for start in range(0, count, batch):
@@ -130,7 +143,7 @@ METHODS: tuple[Method, ...] = (
         "Occlusion",
         "Zeiler & Fergus 2014, https://arxiv.org/abs/1311.2901",
         occlusion,
-        passes=(OVERLAP * WINDOWS_A_SIDE - 1) ** 2 + 2,
+        passes=PLACES_A_SIDE**2 + 2,
         extra="captum",
         signed=True,
     ),

@@ -12,7 +12,7 @@ from casebase.explain.saliency.asked import (
     MEAN_COLOUR,
     Differentiable,
     ImageByImage,
-    hushed,
+    importing,
     missing,
     over_channels,
     score_of,
@@ -38,7 +38,7 @@ def integrated_gradients(network: Network, settings: MethodSettings) -> Saliency
     quadrature misses that. Raises ``MissingExtra`` without captum.
     """
     try:
-        with hushed():
+        with importing():
             from captum.attr import IntegratedGradients
     except ImportError as error:
         raise missing("captum", "integrated-gradients", error) from None
@@ -74,7 +74,7 @@ def smoothgrad(network: Network, settings: MethodSettings) -> Saliency:
     ``MissingExtra`` without captum.
     """
     try:
-        with hushed():
+        with importing():
             from captum.attr import NoiseTunnel
             from captum.attr import Saliency as Gradient
     except ImportError as error:

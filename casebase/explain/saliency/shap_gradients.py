@@ -15,7 +15,7 @@ from casebase.explain.saliency.asked import (
     MEAN_COLOUR,
     Differentiable,
     ImageByImage,
-    hushed,
+    importing,
     legacy_seed,
     missing,
     over_channels,
@@ -86,11 +86,11 @@ def _by_shap_or_captum(
     scores: Differentiable, draws: int, settings: MethodSettings
 ) -> tuple[Attribute, dict[str, str]]:
     try:
-        with hushed():
+        with importing():
             from shap import GradientExplainer
     except ImportError as absent:
         try:
-            with hushed():
+            with importing():
                 from captum.attr import GradientShap
         except ImportError:
             raise missing("shap (or captum)", "shap", absent) from None
