@@ -51,7 +51,8 @@ def redrawn(module: nn.Module, seed: int) -> nn.Module:
     with seeded(seed), torch.no_grad():
         for part in copied.modules():
             reset = getattr(part, "reset_parameters", None) or getattr(part, "_reset_parameters", None)
-            if callable(reset) and reset.__module__.startswith(_DRAWERS) and not signature(reset).parameters:
+            home = getattr(reset, "__module__", None) or ""
+            if callable(reset) and home.startswith(_DRAWERS) and not signature(reset).parameters:
                 reset()
                 drawn |= {id(parameter) for parameter in part.parameters(recurse=False)}
         for parameter, old in zip(copied.parameters(), module.parameters(), strict=True):

@@ -84,3 +84,29 @@ def test_a_users_own_module_is_redrawn_to_the_last_parameter(seed: int) -> None:
     assert (module.token == 9.0).all()
     again = redrawn(module, seed)
     assert all(torch.equal(a, b) for a, b in zip(found.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+class _Norm(nn.LayerNorm):
+    """A norm that a library derives from torch's."""
+
+
+class _Stubborn(nn.Linear):
+    """A layer whose way of drawing weights leaves them as they are; its module is made to look like a library's."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
+_Stubborn.reset_parameters.__module__ = "timm.layers.stubborn"
+
+
+def test_derived_norms_start_at_one_and_what_a_module_leaves_is_drawn_all_the_same() -> None:
+    module = nn.Sequential(_Norm(8), _Stubborn(8, 8))
+    with torch.no_grad():
+        for value in module.parameters():
+            value.copy_(torch.rand_like(value))
+    found = redrawn(module, 0)
+    assert torch.equal(found[0].weight, torch.ones(8))
+    assert not found[0].bias.any()
+    assert not torch.equal(found[1].weight, module[1].weight)
+    assert found[1].weight.std() < 0.05

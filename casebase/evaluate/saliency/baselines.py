@@ -91,7 +91,7 @@ BASELINES: Mapping[str, Baseline] = {
             "ones",
             "All ones",
             "the trap for average drop: hides nothing and scores a perfect 0; where pixels are ranked, "
-            "its ties make it a second random order",
+            "all of its pixels tie, so its figures are those of the tie-break",
             _ones,
         ),
     )

@@ -32,11 +32,12 @@ class Coco:
         self._path = path
         whole = _loaded(path)
         try:
-            self._images = {str(one["file_name"]): one for one in whole["images"]}
+            self._images = {str(one["file_name"]): one for one in whole["images"] if one["file_name"]}
+            known = {one["id"] for one in self._images.values()}
             kept = _ids(whole.get("categories", []), category, path)
             self._found: dict[Any, list[Mapping[str, Any]]] = {}
             for one in whole["annotations"]:
-                if kept is None or one["category_id"] in kept:
+                if one["image_id"] in known and (kept is None or one["category_id"] in kept):
                     self._found.setdefault(one["image_id"], []).append(one)
         except (KeyError, TypeError, AttributeError):
             raise _broken(path, "images need file_name and id, annotations image_id and category_id") from None
@@ -60,8 +61,11 @@ class Coco:
         if name is None or entry is None or not objects:
             raise missing(image, self._path)
         source = f"of {name} in {self._path}"
-        if "width" in entry and "height" in entry:
-            fits((entry["width"], entry["height"]), size, source, image)
+        sides = (entry.get("width"), entry.get("height"))
+        if sides != (None, None):
+            if not all(isinstance(side, int) for side in sides):
+                raise _broken(self._path, f"width and height of {name} are no whole numbers")
+            fits(sides, size, source, image)
         inside = np.zeros(size[::-1], np.bool_)
         boxes = 0
         for one in objects:

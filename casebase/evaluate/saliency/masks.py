@@ -66,6 +66,8 @@ class Places:
         self._ends: dict[str, list[str]] = {}
         for name in names:
             path = PurePath(name)
+            if not path.name:  # "." and "/", which a file may hold, name nothing
+                continue
             self._names.setdefault(path.with_suffix("").as_posix(), name)
             self._ends.setdefault(path.stem, []).append(name)
 

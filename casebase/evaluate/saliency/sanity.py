@@ -65,6 +65,7 @@ METRICS: tuple[Metric, ...] = (
         ),
         _randomisation,
         passes=lambda settings: STAGES,
+        settings=("seed",),
         needs=frozenset({"randomised"}),
     ),
     Metric(

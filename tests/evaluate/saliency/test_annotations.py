@@ -325,6 +325,22 @@ def test_a_broken_coco_annotation_is_named(tmp_path: Path, one: dict[str, Any], 
         read(coco(tmp_path, one))
 
 
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ({"id": [7], "file_name": "a.jpg"}, "is no COCO instances JSON"),
+        ({"id": 7, "file_name": "a.jpg", "width": "\ud800", "height": 4}, "width and height of a.jpg are no whole"),
+        ({"id": 7, "file_name": ""}, "no mask for a.jpg"),
+        ({"id": 7, "file_name": "."}, "no mask for a.jpg"),
+        ({"id": 7}, "is no COCO instances JSON"),
+    ],
+)
+def test_a_broken_coco_image_is_named(tmp_path: Path, image: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=said) as caught:
+        read(coco(tmp_path, {"bbox": [0, 0, 2, 2]}, images=[image]))
+    assert str(caught.value).isprintable()
+
+
 def test_an_empty_or_misfitting_coco_mask_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"of a\.jpg in .*instances\.json is empty"):
         read(coco(tmp_path, {"segmentation": [[1.1, 1.1, 1.3, 1.1, 1.2, 1.3]]}))
