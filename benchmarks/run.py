@@ -18,6 +18,7 @@ PARTS = {
     "memory": "benchmarks.memory_bench",
     "dossier": "benchmarks.dossier_bench",
     "road": "benchmarks.road_bench",
+    "saliency": "benchmarks.saliency_bench",
 }
 OUT = Path(__file__).parent / "RESULTS.md"
 
