@@ -18,7 +18,8 @@ from casebase.evaluate.saliency import baselines
 from casebase.evaluate.saliency.kept import Kept
 from casebase.evaluate.saliency.marks import Outcome, Row, Strip
 from casebase.evaluate.saliency.metric import BenchSettings, Metric
-from casebase.evaluate.saliency.scoring import MAPS, Explaining, Maker, MaskPair, Seen, Workplace, look
+from casebase.evaluate.saliency.scoring import MAPS, Explaining, Maker, Workplace
+from casebase.evaluate.saliency.seeing import MaskPair, Seen, look
 from casebase.explain.saliency.method import Method, MethodSettings
 from casebase.networks.explained import ExplainedNetwork
 from casebase.reading import printable
@@ -145,7 +146,7 @@ def _seen(image: BenchImage, place: int, workplace: Workplace, skipped: dict[str
     try:
         picture = image.read()
         mask = None if image.mask is None else image.mask(picture, workplace.network.preprocess)
-        return look(workplace, picture, image.name, place, mask)
+        return look(workplace.network, picture, image.name, place, mask)
     except ImageError as error:
         skipped[image.name] = str(error)
         return None

@@ -143,7 +143,7 @@ def statements(summary: Summary) -> list[Statement]:
 def _is(network: str, name: str) -> bool:
     """Whether a row's network is the deck's architecture, from whatever library or file."""
     words = network.lower().replace(":", " ").replace("/", " ").replace("(", " ").split()
-    return any(word == name or word.startswith((f"{name}.", f"{name}_")) for word in words)
+    return any(word == name or word.startswith(f"{name}.") for word in words)
 
 
 def _shown(printed: Printed, corrected: Mapping[str, str]) -> dict[str, Cell]:

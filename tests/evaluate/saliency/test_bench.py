@@ -1,0 +1,259 @@
+"""The bench on a tiny untrained network and drawn pictures, with methods and metrics made for the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from casebase import reading
+from casebase.errors import ImageError, MissingExtra, ModelError, NoTargetLayer
+from casebase.evaluate.saliency import bench, study
+from casebase.evaluate.saliency.baselines import BASELINES
+from casebase.evaluate.saliency.kept import Kept
+from casebase.evaluate.saliency.marks import Outcome, Row
+from casebase.evaluate.saliency.metric import BenchSettings, Figure, Metric, Scored, Subject
+from casebase.evaluate.saliency.summary import Summary
+from casebase.explain.saliency.method import Method, MethodSettings, Network, RawMap
+from casebase.networks import backbones
+from casebase.networks.explained import ExplainedNetwork
+
+SIDE = 32
+
+
+@dataclass
+class Made:
+    """A method whose map is bright on the left, or what a test says; counts how often it is asked."""
+
+    draw: Callable[[int], NDArray[np.float32]] = lambda _: np.tile(np.linspace(1, 0, 8, dtype=np.float32), (4, 1))
+    asked: int = 0
+    facts: Mapping[str, Any] = field(default_factory=lambda: {"library": "made 1", "layer": "layer4"})
+
+    def raw(self, images: NDArray[np.float32], targets: Sequence[int]) -> list[RawMap]:
+        self.asked += len(images)
+        return [RawMap(self.draw(self.asked), {"fit": 0.5}) for _ in images]
+
+
+def method(name: str, made: Made | Exception) -> Method:
+    def build(_network: Network, _settings: MethodSettings) -> Made:
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    return Method(name, name.title(), "made up", build, passes=3)
+
+
+def left(values: NDArray[np.float32], _subject: Subject, _settings: BenchSettings) -> Scored:
+    """The share of the map's mass in the left half."""
+    mass = float(values.sum())
+    here = float(values[:, : values.shape[1] // 2].sum()) / mass if mass else None
+    return Scored({"left": here}, {"curve": ([0.0, 1.0], [0.0, 1.0 if here is None else here])})
+
+
+LEFT = Metric("left", "Left half", "made up", (Figure("left", "Left", "higher", "share"),), left, lambda _: 1)
+
+
+@pytest.fixture(scope="module")
+def network() -> ExplainedNetwork:
+    loaded = backbones.load(backbones.Wanted("casebase:resnet10", pretrained=False, seed=0))
+    small = replace(loaded, preprocess=replace(loaded.preprocess, resize=SIDE, crop=(SIDE, SIDE)))
+    return ExplainedNetwork(small)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[bench.BenchImage]:
+    found = []
+    for number in range(5):
+        noise = np.random.default_rng(number).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(noise).save(path)
+        found.append(bench.BenchImage(path.name, partial(reading.read, path)))
+    return found
+
+
+def ran(
+    network: ExplainedNetwork,
+    images: Sequence[bench.BenchImage],
+    *methods: Method,
+    kept: Kept | None = None,
+    metrics: Sequence[Metric] = (LEFT,),
+    **plan: Any,
+) -> Outcome:
+    wanted = bench.Plan(methods, metrics, **plan)
+    return bench.run([bench.BenchNetwork("tiny", lambda: network)], images, wanted, kept or Kept(None))
+
+
+def row(outcome: Outcome, name: str) -> Row:
+    return next(one for one in outcome.rows if one.method == name)
+
+
+def test_all_baselines_stand_in_every_table_scored_like_methods(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    outcome = ran(network, images, method("bright", Made()))
+    assert [one.method for one in outcome.rows] == ["bright", *BASELINES]
+    found = study.evaluation(outcome, bench.Plan((method("bright", Made()),), (LEFT,)), seed=0)
+    table = next(table for table in found.tables if table.key == "left")
+    assert [r["key"] for r in table.rows] == ["bright", *BASELINES]
+    assert all(r["left"].n == 5 for r in table.rows)  # type: ignore[union-attr]
+    assert np.allclose(row(outcome, "ones").values("left", "left", 5), 0.5)  # all ones stay ones
+    assert "untrained" in found.statements[0].text
+
+
+def test_an_interval_clear_of_the_best_baseline_is_said_and_one_that_is_not_is_marked(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    flat = Made(lambda n: np.random.default_rng(n).random((4, 8), np.float32))
+    outcome = ran(network, images, method("bright", Made()), method("noise", flat))
+    summary = Summary(outcome, 0)
+    figure = LEFT.figures[0]
+    good = summary.cleared(row(outcome, "bright"), LEFT, figure)
+    bad = summary.cleared(row(outcome, "noise"), LEFT, figure)
+    assert good is not None
+    assert good.ahead
+    assert bad is not None
+    assert not bad.ahead
+    # the paired difference is that of the same images, by hand
+    best = good.other.values("left", "left", 5)
+    assert good.difference.value == pytest.approx(
+        float((row(outcome, "bright").values("left", "left", 5) - best).mean())
+    )
+    found = study.evaluation(outcome, bench.Plan((), (LEFT,)), seed=0)
+    cells = {r["key"]: r for r in next(t for t in found.tables if t.key == "left").rows}
+    assert cells["bright"]["clear"] == "1 of 1"
+    assert cells["noise"]["clear"] == "0 of 1"
+    assert "Left: " in str(cells["noise"]["reading"])
+
+
+def test_a_flip_between_metrics_is_said_in_words(network: ExplainedNetwork, images: list[bench.BenchImage]) -> None:
+    dim = Made(lambda _: np.tile(np.linspace(0, 1, 8, dtype=np.float32), (4, 1)))
+    right = replace(LEFT, name="right", figures=(Figure("left", "Right", "lower", "share"),))
+    outcome = ran(network, images, method("bright", Made()), method("dim", dim), metrics=(LEFT, right))
+    said = " ".join(one.text for one in study.evaluation(outcome, bench.Plan((), (LEFT, right)), seed=0).statements)
+    # differences that are the same on every image have no interval, and prove nothing
+    assert "flips between metrics beyond chance, though the means of 1 of 1 pairs do" in said
+    random = np.random.default_rng(0)
+    dim.draw = lambda _: np.tile(np.linspace(0, 1, 8, dtype=np.float32), (4, 1)) + random.random((4, 8), np.float32) / 9
+    outcome = ran(network, images, method("bright", Made()), method("dim", dim), metrics=(LEFT, right))
+    said = " ".join(one.text for one in study.evaluation(outcome, bench.Plan((), (LEFT, right)), seed=0).statements)
+    assert "order of Bright and Dim flips between metrics: Bright is ahead in Left" in said
+
+
+def test_maps_that_say_nothing_are_counted_named_and_left_out_of_a_second_mean(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    def draw(n: int) -> NDArray[np.float32]:
+        return np.full((4, 8), np.nan, np.float32) if n == 2 else Made().draw(n)
+
+    outcome = ran(network, images, method("holes", Made(draw)))
+    assert [mark.image for mark in row(outcome, "holes").degenerate] == ["1.png"]
+    found = study.evaluation(outcome, bench.Plan((), (LEFT,)), seed=0)
+    assert any("1 of 5 maps of Holes say nothing (1.png: the map is not finite)" in s.text for s in found.statements)
+    rows = [r for r in next(t for t in found.tables if t.key == "left").rows if r["key"] == "holes"]
+    assert [r["silent"] for r in rows] == [1, 0]
+    assert "without 1 silent map" in str(rows[1]["method"])
+
+
+def test_a_method_that_cannot_do_a_network_says_why_and_the_others_go_on(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    outcome = ran(network, images, method("blind", NoTargetLayer("no layer")), method("bright", Made()))
+    assert row(outcome, "blind").refused == "no layer"
+    assert not row(outcome, "blind").marks
+    assert len(row(outcome, "bright").marks) == 5
+    table = study.evaluation(outcome, bench.Plan((), (LEFT,)), seed=0).tables[0]
+    assert table.rows[0]["reading"] == "no map: no layer"
+    with pytest.raises(ModelError, match="no layer"):
+        ran(network, images, method("blind", NoTargetLayer("no layer")))
+
+
+def test_a_library_that_is_not_there_stops_who_asked_for_it_alone(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    absent = method("absent", MissingExtra("pip install 'casebase[saliency]'"))
+    with pytest.raises(MissingExtra):
+        ran(network, images, absent, method("bright", Made()))
+    outcome = ran(network, images, absent, method("bright", Made()), asked=False, every=True)
+    assert "pip install" in str(row(outcome, "absent").refused)
+    assert all(one.method != "absent" for one in ran(network, images, absent, method("b", Made()), asked=False).rows)
+
+
+def test_what_is_remembered_is_not_made_again_and_scores_the_same(
+    network: ExplainedNetwork, images: list[bench.BenchImage], tmp_path: Path
+) -> None:
+    made = Made(lambda n: np.random.default_rng(n).random((4, 8), np.float32))
+    first = ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept"))
+    assert made.asked == 5
+    other = replace(LEFT, name="other")  # a metric more explains nothing again
+    second = ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept"), metrics=(LEFT, other))
+    assert made.asked == 5
+    assert all(mark.remembered for mark in row(second, "bright").marks)
+    one, two = (row(o, "bright").values("left", "left", 5) for o in (first, second))
+    assert one.tolist() == two.tolist()
+    assert row(second, "bright").marks[0].facts == {"fit": 0.5}
+    ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept", fresh=True))
+    assert made.asked == 10
+
+
+def test_an_interrupted_run_goes_on(network: ExplainedNetwork, images: list[bench.BenchImage], tmp_path: Path) -> None:
+    def draw(n: int) -> NDArray[np.float32]:
+        if n == 4:
+            raise KeyboardInterrupt
+        return Made().draw(n)
+
+    made = Made(draw)
+    with pytest.raises(KeyboardInterrupt):
+        ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept"))
+    made.draw = Made().draw
+    outcome = ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept"))
+    assert [mark.remembered for mark in row(outcome, "bright").marks] == [True, True, True, False, False]
+
+
+def test_another_setting_is_another_map(
+    network: ExplainedNetwork, images: list[bench.BenchImage], tmp_path: Path
+) -> None:
+    made, kept = Made(), Kept(tmp_path / "kept")
+    ran(network, images[:1], method("bright", made), kept=kept)
+    ran(network, images[:1], method("bright", made), kept=kept, chosen=MethodSettings(samples=7))
+    assert made.asked == 2
+    ran(network, images[:1], method("bright", made), kept=kept, chosen=MethodSettings(samples=7, sign="positive"))
+    assert made.asked == 2  # the sign is applied to the raw map that is remembered
+
+
+def test_an_image_that_cannot_be_read_is_left_out_and_named(
+    network: ExplainedNetwork, images: list[bench.BenchImage], tmp_path: Path
+) -> None:
+    bad = bench.BenchImage("bad.png", partial(reading.read, tmp_path / "none.png"))
+    outcome = ran(network, [bad, *images], method("bright", Made()))
+    assert outcome.skipped == {"bad.png": "no such file"}
+    assert len(row(outcome, "bright").marks) == 5
+    with pytest.raises(ImageError, match="none of the 1 images"):
+        ran(network, [bad], method("bright", Made()))
+
+
+def test_progress_counts_every_map_and_score(network: ExplainedNetwork, images: list[bench.BenchImage]) -> None:
+    heard: list[tuple[int, int, int]] = []
+    plan = bench.Plan((method("bright", Made()), method("blind", NoTargetLayer("no layer"))), (LEFT,))
+    told = bench.Told(lambda done, total, skipped: heard.append((done, total, skipped)))
+    bench.run([bench.BenchNetwork("tiny", lambda: network)], images, plan, Kept(None), told)
+    assert heard[-1] == (70, 70, 0)  # 5 images, 2 methods and 5 baselines, a map and a score each
+    assert [done for done, _, _ in heard] == sorted(done for done, _, _ in heard)
+
+
+def test_curves_and_sheets_say_in_words_what_they_show(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    outcome = ran(network, images, method("bright", Made()))
+    plots = {plot.key: plot for plot in study.evaluation(outcome, bench.Plan((), (LEFT,)), seed=0).plots}
+    assert plots["curve"].table == "left"
+    assert "Bright" in plots["curve"].svg  # named with text, beside the lines
+    assert "Bright" in plots["sheet"].alt
+    assert "0.png, called" in plots["sheet"].alt
+    assert plots["sheet"].wide
