@@ -40,6 +40,7 @@ def occlusion(network: Network, settings: MethodSettings) -> Saliency:
 
         S_i = mean over windows R that cover i of p(x) - p(x with R hidden)
 
+    A window is a seventh of each side; ``samples`` mean nothing here, for nothing is left to chance.
     Raises ``MissingExtra`` without captum, ``ModelError`` for a network of one class.
     """
     try:

@@ -26,12 +26,18 @@ from casebase.explain.saliency.method import MethodSettings, Network, RawMap, Sa
 from casebase.explanations import frozen
 from casebase.reading import Preprocess
 
-SUPERPIXELS = 60
-"""How many SLIC is asked for; what it finds is in the facts."""
+SUPERPIXELS = 50
+"""How many SLIC is asked for; what it finds is in the facts.
+
+Not lime's own quickshift: on photographs of 224 pixels that takes 0.33 s against 0.04 s, wants a seed, and finds
+anything from 26 to 47 superpixels of up to a tenth of the image, without a better fit.
+"""
 COMPACTNESS = 20.0
 SMOOTHING = 1.0
 """SLIC's weight of nearness against colour, and the Gaussian it smooths with, in pixels."""
-DRAWS_A_SUPERPIXEL = 10
+DRAWS_A_SUPERPIXEL = 15
+FEWEST_A_SUPERPIXEL = 10
+"""Samples that are taken, and those below which a fit is called poor whatever its R²."""
 FEWEST_DRAWS = 2
 KERNEL_WIDTH = 0.25
 """lime's own: how fast samples that hide much lose weight."""
@@ -178,6 +184,6 @@ def _quiet(explainer: type[Any]) -> type[Any]:
 
 
 def _poor(fit: float, draws: int, count: int) -> str | None:
-    if draws < DRAWS_A_SUPERPIXEL * count:
-        return f"fewer than {DRAWS_A_SUPERPIXEL} samples per superpixel ({draws} for {count})"
+    if draws < FEWEST_A_SUPERPIXEL * count:
+        return f"fewer than {FEWEST_A_SUPERPIXEL} samples per superpixel ({draws} for {count})"
     return f"R² is {fit:.2f}, below {POOR_FIT}" if fit < POOR_FIT else None

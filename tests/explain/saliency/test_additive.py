@@ -206,9 +206,9 @@ def test_pictures_are_shown_in_the_range_they_came_in() -> None:
 
 
 @pytest.mark.usefixtures("_lime")
-def test_ten_samples_a_superpixel_are_taken_unless_told_otherwise() -> None:
+def test_fifteen_samples_a_superpixel_are_taken_unless_told_otherwise() -> None:
     (found,) = built("lime", Explained(Convolved(), LARGER), samples=None).raw(noise(1, LARGER), [0])
-    assert found.facts["samples"] == 10 * found.facts["superpixels"]
+    assert found.facts["samples"] == 15 * found.facts["superpixels"]
     (found,) = built("lime", Explained(Convolved(), LARGER), samples=30).raw(noise(1, LARGER), [0])
     assert found.facts["samples"] == 30
     said = f"fewer than 10 samples per superpixel (30 for {found.facts['superpixels']})"
