@@ -17,6 +17,7 @@ PARTS = {
     "cold": "benchmarks.cold_bench",
     "memory": "benchmarks.memory_bench",
     "dossier": "benchmarks.dossier_bench",
+    "saliency": "benchmarks.saliency_bench",
 }
 OUT = Path(__file__).parent / "RESULTS.md"
 

@@ -51,6 +51,7 @@ def test_the_closed_form_is_torchcams_map(spec: str) -> None:
     passes, found = asked(network, views, [f"class {t}" for t in targets])
     expected = oracle(network, views, targets)
     assert passes.closed
+    assert passes.facts["layer"] == network.spatial_layer
     assert expected.max() > 0
     assert found == pytest.approx(expected, abs=1e-4 * float(expected.max()))
 
@@ -62,6 +63,20 @@ def test_other_networks_are_left_to_torchcam(spec: str) -> None:
     passes, found = asked(network, views, [f"class {t}" for t in targets])
     assert not passes.closed
     assert (found == oracle(network, views, targets)).all()
+    assert str(passes.facts["library"]).startswith("torchcam")
+    assert passes.facts["layer"] == network.spatial_layer
+
+
+def test_transformers_have_maps_although_their_anatomy_has_no_spatial_layer() -> None:
+    """Random weights: 10 x 10 cells of a picture of 160 x 160, at the layer that is recorded."""
+    network = ExplainedNetwork(small("timm:test_vit", size=None))
+    views, targets = views_for(network.loaded, 2), [0, 3]
+    passes, found = asked(network, views, [f"class {t}" for t in targets])
+    assert network.spatial_layer is None
+    assert found.shape == (2, 10, 10)
+    assert (found.reshape(2, -1).max(1) > 0).all()
+    assert (found == oracle(network, views, targets)).all()
+    assert passes.facts["layer"] == "blocks.5.norm1"
 
 
 def test_a_network_read_in_bf16_has_the_map_of_that_reading() -> None:

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from casebase.errors import UsageError
+from casebase.explain.album import cores
+from casebase.explain.passes import side_by_side
 from casebase.explain.saliency import layers
 from casebase.explain.saliency.guard import cut, gradients, heard, safe_copy, spared
 from casebase.explain.saliency.layers import Target
 from casebase.explain.saliency.method import Images, RawMap
+from casebase.explain.saliency.watching import arranged
 
 BATCH = 16
 """Images per pass."""
@@ -63,9 +67,15 @@ class Cam:
         batch: int = BATCH,
     ) -> None:
         self._recipe, self._batch, self._lock = recipe, 1 if recipe.per_channel else batch, lock
-        self._original, self._module = module, safe_copy(module)
+        self._original, self._copies = module, [safe_copy(module)]
+        parameter = next(module.parameters(), None)
+        self._device = torch.device("cpu") if parameter is None else parameter.device
         self._targets = {target.size: target}
         self.target = target
+
+    @property
+    def _on_cpu(self) -> bool:
+        return self._device.type == "cpu"
 
     @property
     def layer(self) -> str:
@@ -103,11 +113,33 @@ class Cam:
             beyond = [one for one in wanted if not 0 <= one < target.outputs]
             if beyond:
                 raise UsageError(f"this network has classes 0 to {target.outputs - 1}, not {beyond[0]}")
-            for start in range(0, len(images), self._batch):
-                stop = start + self._batch
-                maps = self._maps(np.array(images[start:stop], np.float32), wanted[start:stop], target)
-                found += [RawMap(values.copy()) for values in maps.detach().float().cpu().numpy()]
+            parts = self._parts(len(images))
+            copies: SimpleQueue[nn.Module] = SimpleQueue()
+            for copied in self._each_their_own(len(parts)):
+                copies.put(copied)
+
+            def work(rows: Sequence[int]) -> Tensor:
+                copied = copies.get()
+                try:
+                    chosen = [wanted[row] for row in rows]
+                    return self._maps(copied, np.array(images[rows[0] : rows[-1] + 1], np.float32), chosen, target)
+                finally:
+                    copies.put(copied)
+
+            for maps in side_by_side(work, parts):
+                found += [RawMap(values.copy()) for values in maps.float().cpu().numpy()]
         return found
+
+    def _parts(self, count: int) -> list[Sequence[int]]:
+        """Rows that go through the network together: a share for every core, at most ``batch``."""
+        size = min(self._batch, -(-count // (cores() if self._on_cpu else 1))) or 1
+        return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+    def _each_their_own(self, count: int) -> list[nn.Module]:
+        """As many copies as work at the same time: no hook meets another thread's pass. They share the weights."""
+        while self._on_cpu and len(self._copies) < min(count, cores()):
+            self._copies.append(safe_copy(self._original))
+        return self._copies
 
     def _for_size(self, size: tuple[int, int]) -> Target:
         """The layer for images of this size, whose grid is another."""
@@ -115,19 +147,18 @@ class Cam:
             self._targets[size] = layers.find(self._original, size, named=self.target.name)
         return self._targets[size]
 
-    def _maps(self, images: Images, wanted: list[int], target: Target) -> Tensor:
-        parameter = next(self._module.parameters(), None)
-        part = torch.from_numpy(images).to(device="cpu" if parameter is None else parameter.device)
+    def _maps(self, module: nn.Module, images: Images, wanted: list[int], target: Target) -> Tensor:
+        part = arranged(torch.from_numpy(images), channels_last=target.channels_last and self._on_cpu).to(self._device)
         make = self._recipe.extractor
         with (
             gradients(),
             torch.set_grad_enabled(self._recipe.gradient),
-            cut(self._module, target.name) as seen,
-            nullcontext() if make is None else make(self._module, target) as extractor,
-            spared(self._module, target.name),
-            heard(self._module) as all_finite,
+            cut(module, target.name) as seen,
+            nullcontext() if make is None else make(module, target) as extractor,
+            spared(module, target.name),
+            heard(module) as all_finite,
         ):
-            scores = self._module(part)
+            scores = module(part)
             leaf = seen[-1]
             finite = torch.isfinite(scores).all(dim=1) & torch.isfinite(leaf).flatten(1).all(dim=1)
             if extractor is None:

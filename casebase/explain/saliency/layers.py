@@ -50,7 +50,7 @@ class Target:
 
     ``reshape`` lays its output out as ``(N, channels, *grid)``, None where it is already. ``overwritten`` says that the
     network changes the output in place afterwards; ``activation`` is ``post`` behind a ReLU or its like, else ``pre``.
-    ``outputs`` is the number of the network's scores.
+    ``outputs`` is the number of the network's scores, ``channels_last`` how it may be fed.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Target:
     overwritten: bool
     activation: str
     outputs: int
+    channels_last: bool = False
 
     @property
     def reshape(self) -> Callable[[Tensor], Tensor] | None:
@@ -144,7 +145,8 @@ def _checked(module: nn.Module, seen: Watched, name: str) -> Target:
             f"behind the layer {shown!r} the scores read the class token alone, so every map there would be zero; "
             f"{_serving(module, seen, name)}"
         )
-    return Target(name, seen.size, layout, seen.overwritten(name), seen.activation(name), seen.outputs)
+    activation, overwritten = seen.activation(name), seen.overwritten(name)
+    return Target(name, seen.size, layout, overwritten, activation, seen.outputs, seen.channels_last)
 
 
 def _from_table(module: nn.Module) -> str | None:

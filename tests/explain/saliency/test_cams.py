@@ -282,6 +282,35 @@ def test_images_of_another_size_are_explained_on_their_own_grid_or_refused() -> 
         make("gradcam", Deep(), "relu").raw(noise(1, (6, 6)), [0])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_many_cores_give_the_maps_of_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every core passes its share through a copy of its own."""
+    batch, targets = noise(7), [0, 1, 2, 0, 1, 2, 0]
+    monkeypatch.setattr("casebase.explain.saliency.cam.cores", lambda: 1)
+    one = raw(make(name, Convolved(inplace=True), "relu"), batch, targets)
+    monkeypatch.setattr("casebase.explain.saliency.cam.cores", lambda: 3)
+    monkeypatch.setattr("casebase.explain.album.cores", lambda: 3)
+    threads = torch.get_num_threads()
+    method = make(name, Convolved(inplace=True), "relu")
+    assert raw(method, batch, targets) == pytest.approx(one, abs=1e-6)
+    assert len(method._copies) == 3
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_networks_that_need_their_maps_in_one_order_of_memory_get_them_so(*, strict: bool) -> None:
+    """``view`` on a map refuses channels that lie next to each other; ``reshape`` would copy."""
+
+    class Viewed(Deep):
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.relu(self.conv2(self.conv1(x)))
+            return self.head(self.hidden(x.view(len(x), -1) if strict else x.reshape(len(x), -1)))
+
+    method = make("gradcam", Viewed(), "relu")
+    assert method.target.channels_last is not strict
+    assert raw(method, noise(2), [0, 1]).any()
+
+
 def test_no_image_no_map() -> None:
     assert make("gradcam", Deep(), "relu").raw(noise(0), []) == []
 
@@ -292,11 +321,11 @@ def test_a_map_says_what_it_costs(name: str, passes: int) -> None:
     module = Convolved(inplace=False)
     method = make(name, module, "relu")
     counted: list[int] = []
-    handle = method._module.register_forward_hook(lambda _part, given, _out: counted.append(len(given[0])))
-    raw(method, noise(2), [0, 1])
+    handle = method._copies[0].register_forward_hook(lambda _part, given, _out: counted.append(len(given[0])))
+    raw(method, noise(1), [0])
     handle.remove()
     assert method.facts["passes"] == passes
-    assert sum(counted) == 2 * (passes if name == "scorecam" else 1)
+    assert sum(counted) == (passes if name == "scorecam" else 1)  # the rest is a backward pass
 
 
 @pytest.mark.parametrize("name", NAMES)

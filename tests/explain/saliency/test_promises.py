@@ -75,7 +75,7 @@ def test_everything_is_as_it_was_after_a_failure(name: str) -> None:
     used, batch = Used(), noise(3)
     kept, before = batch.copy(), used.state()
     method = build(name, used.network, "relu")
-    copied = method._module
+    copied = method._copies[0]
 
     def fail(*_: object) -> None:
         raise RuntimeError("broken in the middle")
