@@ -324,7 +324,7 @@ class Base:
         *,
         layer: str | None = None,
         samples: int | None = None,
-        sign: str = "absolute",
+        sign: str = "positive",
         command: str = "",
     ) -> Maps:
         """Where the network looked in one image: maps by ``methods``, for the predicted class and for ``classes``.

@@ -28,14 +28,15 @@ class MapsWanted:
     """What to map and how.
 
     ``methods`` are names of ``METHOD_NAMES``; ``classes`` come beside the predicted one. ``layer``, ``samples`` and
-    ``sign`` as in :class:`casebase.explain.saliency.MethodSettings`; None leaves them to the method.
+    ``sign`` as in :class:`casebase.explain.saliency.MethodSettings`; None leaves them to the method. The positive part
+    is what speaks for the class.
     """
 
     methods: Sequence[str] = ("gradcam",)
     classes: Sequence[str] = ()
     layer: str | None = None
     samples: int | None = None
-    sign: str = "absolute"
+    sign: str = "positive"
     seed: int = 0
 
 

@@ -15,14 +15,14 @@ PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "create", "open"},
     "casebase.api": {
         "Base", "BenchSettings", "Demo", "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings",
-        "IndexOptions", "IndexSummary", "ModelChoice", "Onlooker", "Recipe", "SaliencyOptions", "Stats", "TrainOptions",
-        "Trained", "TwinOptions", "check", "check_data", "check_out", "data_of", "demo", "doctor", "evaluate_saliency",
-        "plan", "preview", "train",
+        "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps", "MapsWanted", "ModelChoice", "Onlooker", "Recipe",
+        "SaliencyOptions", "Stats", "TrainOptions", "Trained", "TwinOptions", "check", "check_data", "check_maps",
+        "check_out", "data_of", "demo", "doctor", "evaluate_saliency", "plan", "preview", "saliency", "train",
     },
     "casebase.evaluate": {"BenchSettings", "SaliencyOptions", "TwinOptions"},
     "casebase.explain": {
-        "Choice", "ExplainedNetwork", "Explainer", "Wanted", "compose", "dumps", "entry_commands", "explain", "gather",
-        "times",
+        "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "Wanted", "compose", "dumps", "entry_commands",
+        "explain", "gather", "saliency_drawn", "times",
     },
     "casebase.indexer": {
         "IndexSummary", "Progress", "Source", "dry_run", "epoch_in_words", "index", "lines", "open_source",

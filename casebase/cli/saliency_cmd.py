@@ -37,8 +37,8 @@ def saliency(
         int | None, typer.Option(help="Random samples, masks or integration steps of a map.", metavar="N")
     ] = None,
     sign: Annotated[
-        str, typer.Option(help="How signed attributions become a map: absolute or positive.", metavar="SIGN")
-    ] = "absolute",
+        str, typer.Option(help="Of signed attributions, show what is positive, or the absolute value.", metavar="SIGN")
+    ] = "positive",
     out: Annotated[
         Path | None, typer.Option(help="Folder to write [default: reports/saliency-… in the base].", metavar="FOLDER")
     ] = None,

@@ -32,6 +32,8 @@ from casebase.reading import percent, printable
 
 QUERY_SIDE = 512
 CASE_SIDE = 256
+MOST_RAISED = 4.0
+"""The faint of a map of single pixels is drawn at most so many times stronger: a lone spot must not fill it."""
 GATHERED = 0.35
 """A map with less than this in its fullest quadrant is called spread out; even is a quarter."""
 _CORNERS = ("upper left", "upper right", "lower left", "lower right")
@@ -222,7 +224,8 @@ def legible(values: NDArray[np.float32]) -> NDArray[np.float32]:
     measured and saved is the map itself.
     """
     cells = overlay.enlarge(values, map_words.DRAWN_CELLS)
-    full = float(np.percentile(cells, map_words.DRAWN_PERCENTILE))
+    cells = cells - cells.min()
+    full = max(float(np.percentile(cells, map_words.DRAWN_PERCENTILE)), float(cells.max()) / MOST_RAISED)
     drawn: NDArray[np.float32] = np.minimum(cells / max(full, 1e-12), 1.0).astype(np.float32)
     return drawn
 

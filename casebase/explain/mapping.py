@@ -14,6 +14,9 @@ from casebase.explain.saliency.method import Method, RawMap, scaled, unsigned
 from casebase.explanations import Deletion, Pixels, SaliencyMap
 
 DEFAULT = GRADCAM
+SIGN = "positive"
+"""A report asks where the network looked *for* a class, and hides that to see whether the class goes. Of two classes
+the attributions are each other's negative, so that absolute values would show both the same map."""
 CHEAP = 10
 """Methods whose map costs at most as many forward passes as this also map the cases; the others only the query."""
 

@@ -14,6 +14,8 @@ WIDTH, HEIGHT = 320, 150
 LEFT, RIGHT, TOP, BOTTOM = 34, 244, 22, 120
 APART = 13
 """Labels at the ends of two curves keep this distance, in units of the drawing."""
+CLEAR = 4
+"""And this much from the axis, below which its own labels stand."""
 CEILINGS = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Where the axis may end; it begins at 0."""
 
@@ -70,7 +72,7 @@ def _apart(one: float, other: float) -> tuple[float, float]:
     if gap <= 0:
         return one, other
     up, down = min(one, other) - gap / 2, max(one, other) + gap / 2
-    over = max(0.0, down - BOTTOM)
+    over = max(0.0, down - BOTTOM + CLEAR)
     up, down = up - over, down - over
     return (up, down) if one <= other else (down, up)
 

@@ -7,7 +7,7 @@ and forward passes are batched across answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Protocol
 
@@ -213,18 +213,19 @@ class Explainer:
         background = mapping.entry(method).background
         key = (background, seed)
         if key not in self._settings:
-            self._settings[key] = self._background(seed) if background else (MethodSettings(seed=seed), {})
+            plain = MethodSettings(seed=seed, sign=mapping.SIGN)
+            self._settings[key] = self._background(plain) if background else (plain, {})
         return self._settings[key]
 
-    def _background(self, seed: int) -> tuple[MethodSettings, Mapping[str, str]]:
+    def _background(self, plain: MethodSettings) -> tuple[MethodSettings, Mapping[str, str]]:
         """Random cases that can be read; the mean colour, which a method takes by itself, where there are none."""
-        cases = [] if self._sample is None else list(self._sample(BACKGROUND, seed))
+        cases = [] if self._sample is None else list(self._sample(BACKGROUND, plain.seed))
         views = [look.view for look in self._album.looks(cases).looks.values()]
         if not views:
-            return MethodSettings(seed=seed), {"background": "the mean colour"}
+            return plain, {"background": "the mean colour"}
         images = self._network.preprocess.normalise(np.stack(views))
-        return MethodSettings(seed=seed, background=images), {
-            "background": f"{len(views)} random {'case' if len(views) == 1 else 'cases'} of the base, seed {seed}"
+        return replace(plain, background=images), {
+            "background": f"{len(views)} random {'case' if len(views) == 1 else 'cases'} of the base, seed {plain.seed}"
         }
 
     def explain(

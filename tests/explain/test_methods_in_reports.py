@@ -105,13 +105,13 @@ def test_a_cheap_method_maps_the_cases_too(network: ExplainedNetwork, asked: Ask
     assert {image for image, _ in one.saliency} == {QUERY_ID, *service.mapped_cases(one.retrieval)}
 
 
-def test_signed_maps_are_shown_by_their_absolute_value(
+def test_of_signed_maps_what_speaks_for_the_class_is_shown(
     network: ExplainedNetwork, asked: Asked, made: list[Striped]
 ) -> None:
     (one,) = Explainer(network, network.classes or (), lambda _: None).explain(asked.pairs()[:1], Wanted("striped"), {})
     found = one.saliency[QUERY_ID, one.retrieval.called]
-    assert found.values[0] == pytest.approx([1.0, 0.0, 0.5, 0.25], abs=0.01)
-    assert found.facts["sign"] == "absolute"
+    assert found.values[0] == pytest.approx([0.0, 0.0, 1.0, 0.5], abs=0.01)
+    assert found.facts["sign"] == "positive"
     assert found.facts["fit"] == 0.4
     told = one.to_dict()["maps"]
     assert [(row["class"], row["method"]) for row in told] == [(check.target, "striped") for check in one.deletions]

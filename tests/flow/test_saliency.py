@@ -67,6 +67,12 @@ class Lost(Flat):
         return super().forward(x * torch.nan if len(x) == 1 else x)
 
 
+def two():
+    network = Flat()
+    network.head = nn.Linear(3 * 224 * 224, 2)
+    return network
+
+
 def lost():
     return Lost()
 """
@@ -227,6 +233,31 @@ def test_a_layer_is_nothing_to_a_method_without_one(
     value = call(*ask, "--layer", "layer2", "--samples", "40").expect(0).json
     assert "--layer is nothing to RISE" in value["warnings"]
     assert value["maps"][0]["facts"]["samples"] == 40
+
+
+def test_two_classes_have_maps_of_their_own_unless_absolute_values_are_asked_for(
+    networks: str, tmp_path: Path, stranger: Path, call: Call
+) -> None:
+    """LIME's weights for one of two classes are the negative of those for the other."""
+    (tmp_path / "two.txt").write_text("cat\ndog\n")
+    ask = (
+        "saliency",
+        stranger,
+        "--model",
+        f"{networks}:two",
+        "--class-names",
+        tmp_path / "two.txt",
+        "--method",
+        "lime",
+    )
+    ask = (*ask, "--samples", "60", "--class", "cat", "--class", "dog", "--json")
+    for sign, alike in (("positive", False), ("absolute", True)):
+        value = call(*ask, "--sign", sign, "--out", tmp_path / sign).expect(0).json
+        one, other = (Image.open(entry["overlay"]).tobytes() for entry in value["maps"])
+        assert (one == other) is alike, sign
+        assert value["maps"][0]["facts"]["sign"] == sign
+    said = call(*ask, "--sign", "up").expect(2).sentence
+    assert "--sign must be absolute or positive" in said
 
 
 def test_a_network_without_places_says_so(networks: str, names: Path, stranger: Path, call: Call) -> None:
