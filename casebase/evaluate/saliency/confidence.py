@@ -15,7 +15,7 @@ SAME = 1e-6
 
 def drop(before: float, after: float) -> float:
     """max(0, Y - O) / Y for the softmax Y of the image and O of the altered one: in [0, 1]."""
-    return max(0.0, before - after) / before
+    return float(max(0.0, before - after) / before)
 
 
 def increase(before: float, after: float) -> float:

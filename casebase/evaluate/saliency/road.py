@@ -9,6 +9,7 @@ combined = (mean LeRF - mean MoRF) / 2, half the gap between the two curves.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -16,13 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase.errors import UsageError
-from casebase.evaluate.saliency.asking import ask, checked
+from casebase.evaluate.saliency.asking import BATCH, ask, checked
 from casebase.evaluate.saliency.hiding import Mask, whole
 from casebase.evaluate.saliency.imputation import NOISE, imputed
 from casebase.evaluate.saliency.metric import BenchSettings, Figure, Image, Map, Metric, Predict, Scored, Subject
+from casebase.explain.album import cores
 
 MORF, LERF = "morf", "lerf"
 FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+THREADS = 8
+"""Most masks solved at once: at 224 x 224 each holds up to 40 MB meanwhile."""
 Generators = Callable[[str, float], np.random.Generator]
 """A generator for an order (or ``ties``) and a fraction."""
 
@@ -85,13 +89,24 @@ def road(values: Map, image: Image, predict: Predict, removal: Removal, generato
     """
     order = shuffled_ties(checked(values, image), generators("ties", 0.0))
 
-    def images() -> Iterator[Image]:
-        for fraction in removal.fractions:
-            for name, mask in zip((MORF, LERF), removed(values, fraction, order, removal.rule), strict=True):
-                yield imputed(image, mask, removal.noise, generators(name, fraction))
+    def job(one: tuple[str, float]) -> Image:
+        name, fraction = one
+        most, least = removed(values, fraction, order, removal.rule)
+        return imputed(image, most if name == MORF else least, removal.noise, generators(name, fraction))
 
-    scores = ask(predict, images()).reshape(len(removal.fractions), 2)
+    jobs = [(name, fraction) for fraction in removal.fractions for name in (MORF, LERF)]
+    scores = ask(predict, in_threads(job, jobs)).reshape(len(removal.fractions), 2)
     return Curves(removal.fractions, scores[:, 0], scores[:, 1])
+
+
+def in_threads(job: Callable[[tuple[str, float]], Image], jobs: Sequence[tuple[str, float]]) -> Iterator[Image]:
+    """The images of ``jobs``, in order, made by as many threads as there are cores (at most :data:`THREADS`).
+
+    No more than one call's worth of images is made ahead.
+    """
+    with ThreadPoolExecutor(min(cores(), THREADS)) as pool:
+        for start in range(0, len(jobs), BATCH):
+            yield from pool.map(job, jobs[start : start + BATCH])
 
 
 def _road(values: Map, subject: Subject, settings: BenchSettings) -> Scored:

@@ -54,6 +54,11 @@ def test_a_map_of_ones_scores_perfectly_and_its_mean_tells():
     assert found == {"average_drop": 0.0, "increase": 0.0, "map_mean": 1.0}
 
 
+def test_figures_are_plain_floats_that_json_takes():
+    assert type(drop(np.float64(0.8), np.float64(0.6))) is float
+    assert type(increase(np.float64(0.8), np.float64(0.6))) is float
+
+
 def test_a_tie_is_no_rise():
     assert increase(0.5, 0.5) == 0
     assert increase(0.5, 0.5 + 1e-7) == 0  # what batches make of the same image

@@ -109,6 +109,21 @@ def test_two_runs_are_equal_and_another_image_or_seed_has_other_noise():
     assert ROAD.score(smooth(), one, BenchSettings(seed=1)).figures != first
 
 
+def test_any_number_of_threads_makes_the_same_figures(monkeypatch):
+    one, found = subject(picture(), predict=Watched()), []
+    for threads in (1, 5):
+        monkeypatch.setattr("casebase.evaluate.saliency.road.cores", lambda threads=threads: threads)
+        found.append(ROAD.score(smooth(), one, BenchSettings()).figures)
+    assert found[0] == found[1]
+
+
+def test_many_fractions_are_asked_in_bounded_calls():
+    predict = Watched()
+    chosen = BenchSettings(road_fractions=[number / 50 for number in range(1, 50)])
+    ROAD.score(smooth(), subject(picture(), predict=predict), chosen)
+    assert predict.calls == [1, 32, 32, 32, 2]
+
+
 def test_global_generators_are_left_alone():
     np.random.seed(4)  # noqa: NPY002
     state = np.random.get_state()[1].copy()  # noqa: NPY002
