@@ -25,7 +25,8 @@ from casebase.explain.saliency.asked import (
 from casebase.explain.saliency.method import Images, MethodSettings, Network, RawMap, Saliency
 
 DRAWS = 50
-"""Gradients a map: 2.5 s on one core for a ResNet-18."""
+"""Gradients a map: 4 s on one core for a ResNet-18 at 224 pixels. On four photographs, from the mean colour, the
+gap was then 1 to 67 % of the difference, with 200 gradients 3 to 32 %."""
 _DIMENSIONS = 4
 
 Attribute = Callable[[Tensor, Tensor, int], Tensor]
