@@ -99,7 +99,12 @@ def _table(
         "Higher is better for ↑ b, ↓ s, ROAD b, combined and mIoU, lower for the others."
     )
     kept = {"row", "whose", "network", "method", "images", *(f"{name}{end}" for _, name, *_ in figures for end in ENDS)}
-    cut = [{name: cell for name, cell in row.items() if name in kept} for row in rows]
+    slipped = {name for one in ROWS for name in one.corrected or ()} & {name for _, name, *_ in figures}
+    cut = [
+        {name: cell for name, cell in row.items() if name in kept}
+        for row in rows
+        if row["whose"] != "corrected" or slipped
+    ]
     return Table(key, f"Beside the course study: {of}", lead, columns, cut, notes)
 
 
@@ -108,9 +113,9 @@ def _rows(summary: Summary) -> list[Mapping[str, Cell]]:
     used: set[int] = set()
     for printed in ROWS:
         title = f"{printed.title}, {_TITLES[printed.method]}"
-        rows.append({"row": title, "whose": "deck, as printed", **_shown(printed, {})})
+        rows.append({"row": title, "whose": "as printed", **_shown(printed, {})})
         if printed.corrected:
-            rows.append({"row": title, "whose": "deck, corrected", **_shown(printed, printed.corrected)})
+            rows.append({"row": title, "whose": "corrected", **_shown(printed, printed.corrected)})
         for place, row in enumerate(summary.outcome.rows):
             if row.refused is None and row.method == printed.method and _is(row.network, printed.network):
                 used.add(place)

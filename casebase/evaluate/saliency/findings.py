@@ -102,7 +102,7 @@ def _flips(summary: Summary) -> Iterator[Statement]:
             where = f"On {network} the" if several else "The"
             yield Statement(
                 f"{where} order of {one} and {other} flips between metrics: {one} is ahead in {_figures(ahead)}; "
-                f"{other} in {_figures(behind)}.",
+                f"{other} in {_figures([found.turned for found in behind])}; n = {group[0].difference.n}.",
                 Level.CAUTION,
             )
     if pairs and not flipped:

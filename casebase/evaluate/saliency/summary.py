@@ -23,6 +23,8 @@ from casebase.reuse import wilson
 from casebase.shares import interval
 
 RESAMPLES = 10_000
+FEWEST = 6
+"""Images below which nothing is decided: five that agree would do so by chance one time in sixteen (sign test)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +40,20 @@ class Against:
     @property
     def ahead(self) -> bool:
         """Whether ``one`` is better beyond chance."""
-        return self.difference.low is not None and self.difference.low > 0
+        return self.difference.n >= FEWEST and self.difference.low is not None and self.difference.low > 0
 
     @property
     def behind(self) -> bool:
         """Whether ``one`` is worse beyond chance."""
-        return self.difference.high is not None and self.difference.high < 0
+        return self.difference.n >= FEWEST and self.difference.high is not None and self.difference.high < 0
+
+    @property
+    def turned(self) -> Against:
+        """The same from the other side."""
+        found = self.difference
+        value, low, high = (None if edge is None else -edge for edge in (found.value, found.high, found.low))
+        back = Measured(value, low, high, found.n, found.reason)
+        return Against(self.metric, self.figure, self.other, self.one, back)
 
     @property
     def verdict(self) -> str:
@@ -64,7 +74,7 @@ class Summary:
     def mean(self, row: Row, metric: Metric, figure: Figure, *, whole: bool = False) -> Measured:
         """The mean over images with its interval; ``whole`` leaves out maps that say nothing."""
         values = row.values(metric.name, figure.key, len(self.outcome.images), whole=whole)
-        return self._measured(values, _reason(row, metric))
+        return self._measured(values, _reason(row, metric), certain=(0.0, 1.0) if figure.better is not None else ())
 
     def seconds(self, row: Row) -> Measured:
         """The mean time of a map."""
@@ -76,7 +86,7 @@ class Summary:
         n = len(self.outcome.images)
         turn = -1.0 if figure.better == "lower" else 1.0
         apart = turn * (one.values(metric.name, figure.key, n) - other.values(metric.name, figure.key, n))
-        return Against(metric, figure, one, other, self._measured(apart, "no image has both", signed=True))
+        return Against(metric, figure, one, other, self._measured(apart, "no image has both", certain=(1.0,)))
 
     def best_baseline(self, network: str, metric: Metric, figure: Figure) -> Row | None:
         """The baseline with the best mean; None where the figure has no better, or no baseline has it."""
@@ -105,7 +115,8 @@ class Summary:
                     if (one.network == other.network) != (one.method == other.method):
                         yield self.against(one, other, metric, figure)
 
-    def _measured(self, values: Values, reason: str, *, signed: bool = False) -> Measured:
+    def _measured(self, values: Values, reason: str, *, certain: Sequence[float] = ()) -> Measured:
+        """``certain`` are sizes at which values that are all alike get Wilson's interval: they were counted."""
         rows = np.isfinite(values)
         kept = values[rows]
         n = len(kept)
@@ -113,7 +124,7 @@ class Summary:
             return Measured(None, n=0, reason=reason)
         value = float(kept.mean())
         draws = self._draws.of_rows(rows)
-        if float(np.ptp(kept)) <= STILL and abs(value) in ((1.0,) if signed else (0.0, 1.0)):
+        if float(np.ptp(kept)) <= STILL and abs(value) in certain:
             # All alike, so no draw moves it: what was not seen once is no proof of never. Wilson's interval.
             low, high = wilson(round(abs(value) * draws.clusters), draws.clusters)
             return Measured(value, low, high, n) if value >= 0 else Measured(value, -high, -low, n)

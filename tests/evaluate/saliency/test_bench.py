@@ -70,7 +70,7 @@ def network() -> ExplainedNetwork:
 @pytest.fixture
 def images(tmp_path: Path) -> list[bench.BenchImage]:
     found = []
-    for number in range(5):
+    for number in range(6):
         noise = np.random.default_rng(number).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
         path = tmp_path / f"{number}.png"
         Image.fromarray(noise).save(path)
@@ -102,8 +102,8 @@ def test_all_baselines_stand_in_every_table_scored_like_methods(
     found = study.evaluation(outcome, bench.Plan((method("bright", Made()),), (LEFT,)), seed=0)
     table = next(table for table in found.tables if table.key == "left")
     assert [r["key"] for r in table.rows] == ["bright", *BASELINES]
-    assert all(r["left"].n == 5 for r in table.rows)  # type: ignore[union-attr]
-    assert np.allclose(row(outcome, "ones").values("left", "left", 5), 0.5)  # all ones stay ones
+    assert all(r["left"].n == 6 for r in table.rows)  # type: ignore[union-attr]
+    assert np.allclose(row(outcome, "ones").values("left", "left", 6), 0.5)  # all ones stay ones
     assert "untrained" in found.statements[0].text
 
 
@@ -121,9 +121,9 @@ def test_an_interval_clear_of_the_best_baseline_is_said_and_one_that_is_not_is_m
     assert bad is not None
     assert not bad.ahead
     # the paired difference is that of the same images, by hand
-    best = good.other.values("left", "left", 5)
+    best = good.other.values("left", "left", 6)
     assert good.difference.value == pytest.approx(
-        float((row(outcome, "bright").values("left", "left", 5) - best).mean())
+        float((row(outcome, "bright").values("left", "left", 6) - best).mean())
     )
     found = study.evaluation(outcome, bench.Plan((), (LEFT,)), seed=0)
     cells = {r["key"]: r for r in next(t for t in found.tables if t.key == "left").rows}
@@ -143,7 +143,8 @@ def test_a_flip_between_metrics_is_said_in_words(network: ExplainedNetwork, imag
     dim.draw = lambda _: np.tile(np.linspace(0, 1, 8, dtype=np.float32), (4, 1)) + random.random((4, 8), np.float32) / 9
     outcome = ran(network, images, method("bright", Made()), method("dim", dim), metrics=(LEFT, right))
     said = " ".join(one.text for one in study.evaluation(outcome, bench.Plan((), (LEFT, right)), seed=0).statements)
-    assert "order of Bright and Dim flips between metrics: Bright is ahead in Left" in said
+    assert "order of Bright and Dim flips between metrics: Bright is ahead in Left by +" in said
+    assert "Dim in Right by +" in said
 
 
 def test_maps_that_say_nothing_are_counted_named_and_left_out_of_a_second_mean(
@@ -155,7 +156,7 @@ def test_maps_that_say_nothing_are_counted_named_and_left_out_of_a_second_mean(
     outcome = ran(network, images, method("holes", Made(draw)))
     assert [mark.image for mark in row(outcome, "holes").degenerate] == ["1.png"]
     found = study.evaluation(outcome, bench.Plan((), (LEFT,)), seed=0)
-    assert any("1 of 5 maps of Holes say nothing (1.png: the map is not finite)" in s.text for s in found.statements)
+    assert any("1 of 6 maps of Holes say nothing (1.png: the map is not finite)" in s.text for s in found.statements)
     rows = [r for r in next(t for t in found.tables if t.key == "left").rows if r["key"] == "holes"]
     assert [r["silent"] for r in rows] == [1, 0]
     assert "without 1 silent map" in str(rows[1]["method"])
@@ -167,7 +168,7 @@ def test_a_method_that_cannot_do_a_network_says_why_and_the_others_go_on(
     outcome = ran(network, images, method("blind", NoTargetLayer("no layer")), method("bright", Made()))
     assert row(outcome, "blind").refused == "no layer"
     assert not row(outcome, "blind").marks
-    assert len(row(outcome, "bright").marks) == 5
+    assert len(row(outcome, "bright").marks) == 6
     table = study.evaluation(outcome, bench.Plan((), (LEFT,)), seed=0).tables[0]
     assert table.rows[0]["reading"] == "no map: no layer"
     with pytest.raises(ModelError, match="no layer"):
@@ -190,16 +191,16 @@ def test_what_is_remembered_is_not_made_again_and_scores_the_same(
 ) -> None:
     made = Made(lambda n: np.random.default_rng(n).random((4, 8), np.float32))
     first = ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept"))
-    assert made.asked == 5
+    assert made.asked == 6
     other = replace(LEFT, name="other")  # a metric more explains nothing again
     second = ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept"), metrics=(LEFT, other))
-    assert made.asked == 5
+    assert made.asked == 6
     assert all(mark.remembered for mark in row(second, "bright").marks)
-    one, two = (row(o, "bright").values("left", "left", 5) for o in (first, second))
+    one, two = (row(o, "bright").values("left", "left", 6) for o in (first, second))
     assert one.tolist() == two.tolist()
     assert row(second, "bright").marks[0].facts == {"fit": 0.5}
     ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept", fresh=True))
-    assert made.asked == 10
+    assert made.asked == 12
 
 
 def test_an_interrupted_run_goes_on(network: ExplainedNetwork, images: list[bench.BenchImage], tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def test_an_interrupted_run_goes_on(network: ExplainedNetwork, images: list[benc
         ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept"))
     made.draw = Made().draw
     outcome = ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept"))
-    assert [mark.remembered for mark in row(outcome, "bright").marks] == [True, True, True, False, False]
+    assert [mark.remembered for mark in row(outcome, "bright").marks] == [True, True, True, False, False, False]
 
 
 def test_another_setting_is_another_map(
@@ -233,7 +234,7 @@ def test_an_image_that_cannot_be_read_is_left_out_and_named(
     bad = bench.BenchImage("bad.png", partial(reading.read, tmp_path / "none.png"))
     outcome = ran(network, [bad, *images], method("bright", Made()))
     assert outcome.skipped == {"bad.png": "no such file"}
-    assert len(row(outcome, "bright").marks) == 5
+    assert len(row(outcome, "bright").marks) == 6
     with pytest.raises(ImageError, match="none of the 1 images"):
         ran(network, [bad], method("bright", Made()))
 
@@ -243,7 +244,7 @@ def test_progress_counts_every_map_and_score(network: ExplainedNetwork, images: 
     plan = bench.Plan((method("bright", Made()), method("blind", NoTargetLayer("no layer"))), (LEFT,))
     told = bench.Told(lambda done, total, skipped: heard.append((done, total, skipped)))
     bench.run([bench.BenchNetwork("tiny", lambda: network)], images, plan, Kept(None), told)
-    assert heard[-1] == (70, 70, 0)  # 5 images, 2 methods and 5 baselines, a map and a score each
+    assert heard[-1] == (84, 84, 0)  # 6 images, 2 methods and 5 baselines, a map and a score each
     assert [done for done, _, _ in heard] == sorted(done for done, _, _ in heard)
 
 
@@ -257,3 +258,15 @@ def test_curves_and_sheets_say_in_words_what_they_show(
     assert "Bright" in plots["sheet"].alt
     assert "0.png, called" in plots["sheet"].alt
     assert plots["sheet"].wide
+
+
+def test_nothing_is_decided_over_fewer_than_six_images(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    found = Summary(ran(network, images[:5], method("bright", Made())), 0)
+    against = found.cleared(row(found.outcome, "bright"), LEFT, LEFT.figures[0])
+    assert against is not None
+    assert against.difference.low is not None
+    assert against.difference.low > 0
+    assert against.verdict == "open"
+    assert against.turned.difference.value == -(against.difference.value or 0.0)

@@ -53,8 +53,8 @@ def test_own_rows_stand_below_the_same_network_and_method() -> None:
     _, road = deck.tables(Summary(outcome(0.05), 0))
     place = next(i for i, row in enumerate(road.rows) if row["whose"] == "here")
     assert road.rows[place - 1]["row"] == "ResNet-50, Grad-CAM"
-    assert [row["whose"] for row in road.rows].count("deck, as printed") == 6
-    assert [row["road_combined"] for row in road.rows if row["whose"] == "deck, corrected"] == ["19.26", "−6.43"]
+    assert [row["whose"] for row in road.rows].count("as printed") == 6
+    assert [row["road_combined"] for row in road.rows if row["whose"] == "corrected"] == ["19.26", "−6.43"]
     assert road.rows[0]["road_combined_number"] == pytest.approx(0.0222)
 
 
