@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from casebase.explain.album import Shelf
-from casebase.explain.passes import BATCH, GRADCAM, PLAIN, Passes, shares, side_by_side
+from casebase.explain.passes import BATCH, GRADCAM, Passes, shares, side_by_side
 from casebase.explain.saliency import cams
 from casebase.explain.saliency.method import MethodSettings
 from casebase.explain.saliency.pooled import is_head_over_cells
@@ -52,7 +52,7 @@ def test_the_closed_form_is_torchcams_map(spec: str) -> None:
     passes, found = asked(network, views, [f"class {t}" for t in targets])
     expected = oracle(network, views, targets)
     assert passes.closed
-    assert passes.facts(GRADCAM, PLAIN)["layer"] == network.spatial_layer
+    assert passes.facts(GRADCAM, MethodSettings())["layer"] == network.spatial_layer
     assert expected.max() > 0
     assert found == pytest.approx(expected, abs=1e-4 * float(expected.max()))
 
@@ -64,8 +64,8 @@ def test_other_networks_are_left_to_torchcam(spec: str) -> None:
     passes, found = asked(network, views, [f"class {t}" for t in targets])
     assert not passes.closed
     assert (found == oracle(network, views, targets)).all()
-    assert str(passes.facts(GRADCAM, PLAIN)["library"]).startswith("torchcam")
-    assert passes.facts(GRADCAM, PLAIN)["layer"] == network.spatial_layer
+    assert str(passes.facts(GRADCAM, MethodSettings())["library"]).startswith("torchcam")
+    assert passes.facts(GRADCAM, MethodSettings())["layer"] == network.spatial_layer
 
 
 def test_transformers_have_maps_although_their_anatomy_has_no_spatial_layer() -> None:
@@ -77,7 +77,7 @@ def test_transformers_have_maps_although_their_anatomy_has_no_spatial_layer() ->
     assert found.shape == (2, 10, 10)
     assert (found.reshape(2, -1).max(1) > 0).all()
     assert (found == oracle(network, views, targets)).all()
-    assert passes.facts(GRADCAM, PLAIN)["layer"] == "blocks.5.norm1"
+    assert passes.facts(GRADCAM, MethodSettings())["layer"] == "blocks.5.norm1"
 
 
 def test_a_network_read_in_bf16_has_the_map_of_that_reading() -> None:
