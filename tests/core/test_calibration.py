@@ -41,7 +41,7 @@ outcomes = st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, ma
 
 
 @given(outcomes)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_regression_is_that_of_scikit_learn(pairs: list[tuple[int, bool]]) -> None:
     scores = np.array([score / 7 for score, _ in pairs])
     right = np.array([hit for _, hit in pairs], bool)
@@ -50,7 +50,7 @@ def test_the_regression_is_that_of_scikit_learn(pairs: list[tuple[int, bool]]) -
 
 
 @given(outcomes, st.integers(1, 30), st.lists(st.floats(-1, 3), min_size=2, max_size=20))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_blocks_lose_nobody_are_large_enough_and_never_fall(
     pairs: list[tuple[int, bool]], least: int, asked: list[float]
 ) -> None:

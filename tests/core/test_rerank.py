@@ -79,7 +79,7 @@ def test_neighbours_that_say_the_same_of_every_class_are_not() -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_it_never_loses_beyond_noise(seed: int) -> None:
     """Noise for neighbours: whatever was chosen on some images loses next to nothing on fresh ones."""
     choice = choose(made_up(200, seed, informed=0.0))

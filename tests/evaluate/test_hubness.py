@@ -44,7 +44,7 @@ def test_skewness_of_equal_counts_is_not_defined() -> None:
     assert skewness(np.ones(5)) is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 30), min_size=3, max_size=40).filter(lambda counts: len(set(counts)) > 1))
 def test_skewness_agrees_with_scipy(counts: list[int]) -> None:
     assert skewness(np.array(counts, float)) == pytest.approx(skew(counts), abs=1e-9)

@@ -71,7 +71,7 @@ def test_ties_beyond_the_candidates_are_ordered_by_id() -> None:
         assert [cases.cases[i].id for i in found.index[row]] == ["000", "001", "002", "003", "004"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=st.integers(1, 60), m=st.integers(1, 6), k=st.integers(1, 8), seed=st.integers(0, 10_000), coarse=st.booleans(),
     weighted=st.booleans(), grouped=st.booleans(),

@@ -55,7 +55,7 @@ def test_with_one_kind_of_answer_there_is_nothing_to_rank(wrong: list[bool]) -> 
     assert found["aurc"] == (1.0 if wrong[0] else 0.0)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=1, max_size=6))
 def test_ties_are_the_mean_over_every_order(rows: list[tuple[int, bool]]) -> None:
     aurc, augrc = [], []
@@ -71,7 +71,7 @@ def test_ties_are_the_mean_over_every_order(rows: list[tuple[int, bool]]) -> Non
     assert found["augrc"] == pytest.approx(np.mean(augrc))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=2, max_size=80))
 def test_auroc_and_fpr_agree_with_scikit_learn(rows: list[tuple[int, bool]]) -> None:
     score, right = np.array([r[0] for r in rows], float), np.array([not r[1] for r in rows])
@@ -83,7 +83,7 @@ def test_auroc_and_fpr_agree_with_scikit_learn(rows: list[tuple[int, bool]]) -> 
     assert found["fpr95"] == pytest.approx(false[np.argmax(true >= 0.95 - 1e-12)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000))
 def test_counts_are_repeated_rows(seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -48,7 +48,7 @@ def test_no_image_gives_no_figure_but_a_reason() -> None:
     assert (found.value, found.reason, found.n) == (None, "nothing here", 0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(2, 40), st.integers(0, 1000))
 def test_a_mean_lies_in_its_interval_and_that_in_the_range(n: int, seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -42,7 +42,7 @@ def test_a_shorter_list_votes_with_what_it_has() -> None:
     assert majority(np.array([[1, 0, 0], [0, 0, 0]]), filled).tolist() == [1, -1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=9))
 def test_the_majority_is_as_frequent_as_any(codes: list[int]) -> None:
     found = int(majority(np.array([codes]), np.ones((1, len(codes)), bool))[0])

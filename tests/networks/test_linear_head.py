@@ -91,7 +91,7 @@ def test_small_and_large_classes_together() -> None:
     assert head.classes == ("a", "b", "c", "d")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.one_of(st.none(), st.integers(0, 9))), min_size=1, max_size=80),
     st.integers(0, 5),

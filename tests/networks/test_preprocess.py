@@ -80,7 +80,7 @@ def test_open_clip(mode: str, size: tuple[int, int]) -> None:
     assert_close(open_clip_net.from_config({**config, "interpolation": "bicubic"}), theirs, image)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(60, 700), st.integers(60, 700), st.integers(0, 1000))
 def test_any_size_of_picture(width: int, height: int, seed: int) -> None:
     image = photograph((width, height), seed)

@@ -30,7 +30,7 @@ def test_a_fraction_is_the_decimal_that_is_written():
     assert whole(0.1, 224 * 224) == 5017
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MAPS, st.integers(1, 99))
 def test_top_fraction_is_exact_and_takes_the_largest(values, hundredths):
     mask = top_fraction(values, hundredths / 100)
@@ -39,7 +39,7 @@ def test_top_fraction_is_exact_and_takes_the_largest(values, hundredths):
         assert values[mask].min() >= values[~mask].max()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MAPS, st.floats(0.01, 0.99), st.sampled_from(THRESHOLDS))
 def test_no_threshold_calls_a_pixel_salient_and_a_greater_one_not(values, level, threshold):
     mask = mask_of(values, threshold, level)

@@ -73,7 +73,7 @@ def by_loops(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return out
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
 def test_any_mask_on_any_size_equals_plain_loops(height, width, seed, share):
     random = np.random.default_rng(seed)
@@ -84,7 +84,7 @@ def test_any_mask_on_any_size_equals_plain_loops(height, width, seed, share):
     np.testing.assert_array_equal(image, before)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.95))
 def test_what_is_imputed_lies_between_what_is_known(seed, share):
     random = np.random.default_rng(seed)

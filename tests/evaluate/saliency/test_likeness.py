@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from casebase.evaluate.saliency.likeness import CELL, hog, hog_correlation, likeness, pearson, spearman, ssim
@@ -20,7 +20,6 @@ def test_the_vector_of_the_handbook() -> None:
     assert ssim(TOY_MAP, rolled, window=3) == pytest.approx(-0.199414, abs=1e-6)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000))
 def test_a_map_is_like_itself_and_measures_are_symmetric(seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -41,7 +41,7 @@ def test_vector_tv5():
     assert close(BEFORE - np.array(y[1:]), morf.drops)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 9), st.integers(0, 1000))
 def test_squares_cover_the_image_once_and_go_by_falling_weight(height, width, side, seed):
     patch = squares(height, width, side)

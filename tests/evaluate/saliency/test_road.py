@@ -25,7 +25,7 @@ def generators(*about: object) -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     arrays.arrays(np.float32, (5, 6), elements=st.sampled_from([0.0, 0.25, 0.5, 1.0])),
     st.integers(1, 99),
