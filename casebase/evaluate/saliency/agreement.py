@@ -165,6 +165,7 @@ METRICS: tuple[Metric, ...] = (
                 "higher",
                 "share",
                 "share of images whose maximum lies in the mask or near it; the mean over images, not over classes",
+                counted=True,
             ),
         ),
         _pointing,
