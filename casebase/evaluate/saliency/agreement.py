@@ -6,7 +6,7 @@ Pascal VOC) count neither for nor against. How much of an agreement is owed to c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,14 +83,6 @@ def rank_accuracy(values: NDArray[np.floating], mask: Mask) -> float:
     left = k - np.count_nonzero(above)
     hits = np.count_nonzero(above & mask) + left * np.count_nonzero(tied & mask) / np.count_nonzero(tied)
     return float(hits / k)
-
-
-def class_mean(scores: Sequence[float], classes: Sequence[str]) -> float:
-    """The mean of the classes' means, as TorchRay reports pointing accuracy; ``classes`` name each score's class."""
-    groups: dict[str, list[float]] = {}
-    for score, name in zip(scores, classes, strict=True):
-        groups.setdefault(name, []).append(score)
-    return float(np.mean([np.mean(group) for group in groups.values()]))
 
 
 def _compared(values: Map, subject: Subject) -> tuple[Mask, Mask]:

@@ -246,6 +246,10 @@ def test_progress_counts_every_map_and_score(network: ExplainedNetwork, images: 
     bench.run([bench.BenchNetwork("tiny", lambda: network)], images, plan, Kept(None), told)
     assert heard[-1] == (84, 84, 0)  # 6 images, 2 methods and 5 baselines, a map and a score each
     assert [done for done, _, _ in heard] == sorted(done for done, _, _ in heard)
+    heard.clear()  # a method that was not asked for and lacks its library has no row to wait for
+    plan = bench.Plan((method("bright", Made()), method("absent", MissingExtra("none"))), (LEFT,), asked=False)
+    bench.run([bench.BenchNetwork("tiny", lambda: network)], images, plan, Kept(None), told)
+    assert heard[-1] == (72, 72, 0)
 
 
 def test_curves_and_sheets_say_in_words_what_they_show(
@@ -308,3 +312,14 @@ def test_every_curve_of_the_removal_metrics_has_a_title_and_names_its_axis(
     drawn = [plot for plot in study.evaluation(outcome, bench.Plan((), metrics), seed=0).plots if plot.key != "sheet"]
     assert len(drawn) == 6
     assert all("share of" in plot.svg and "is better" in plot.title for plot in drawn)
+
+
+def test_further_maps_of_a_costly_method_are_left_out_with_the_reason(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    costly, sensitivity = replace(method("dear", Made()), passes=201), catalogue.metric("max-sensitivity")
+    outcome = ran(network, images[:1], costly, method("cheap", Made()), metrics=(sensitivity,))
+    dear, cheap = (row(outcome, name).marks[0] for name in ("dear", "cheap"))
+    assert "it would take 2010 forward passes an image" in dear.problems["max-sensitivity"]
+    assert dear.figures["max-sensitivity", "max_sensitivity"] is None
+    assert cheap.figures["max-sensitivity", "max_sensitivity"] == 0.0
