@@ -204,7 +204,7 @@ class Workplace:
         return plain({"figures": found.figures, "curves": found.curves}), None
 
 
-_LACKING = {"mask": "no mask of this image"}
+_LACKING = {"mask": "no mask of this image, or none of it in the part that the network sees"}
 _NO_MAPS = "a map that no network made cannot change with it"
 
 
