@@ -21,6 +21,7 @@ from casebase.evaluate.saliency.kept import Kept
 from casebase.evaluate.saliency.marks import Outcome, Row
 from casebase.evaluate.saliency.metric import BenchSettings, Figure, Metric, Scored, Subject
 from casebase.evaluate.saliency.summary import Summary
+from casebase.explain.render_evaluation import _headlines
 from casebase.explain.saliency.method import Method, MethodSettings, Network, RawMap
 from casebase.networks import backbones
 from casebase.networks.explained import ExplainedNetwork
@@ -130,6 +131,8 @@ def test_an_interval_clear_of_the_best_baseline_is_said_and_one_that_is_not_is_m
     assert cells["bright"]["clear"] == "1 of 1"
     assert cells["noise"]["clear"] == "0 of 1"
     assert "Left: " in str(cells["noise"]["reading"])
+    first, second = list(_headlines(found))[:2]  # a row's own figure, called by its name
+    assert (first.name, first.reading, second.reading) == ("Bright", "Left", "Left")
 
 
 def test_a_flip_between_metrics_is_said_in_words(network: ExplainedNetwork, images: list[bench.BenchImage]) -> None:
