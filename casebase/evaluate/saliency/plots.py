@@ -49,13 +49,14 @@ OTHERS = {
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One line: where it goes and how it is drawn."""
+    """One line: where it goes, how it is drawn, and of how many images it is the mean."""
 
     title: str
     across: Values
     up: Values
     baseline: bool
     number: int
+    images: int
 
 
 def plots(summary: Summary) -> list[Plot]:
@@ -69,7 +70,7 @@ def plots(summary: Summary) -> list[Plot]:
                 if lines:
                     key = f"{name}-{place}" if len(summary.outcome.networks) > 1 else name
                     on = f" on {network}" if len(summary.outcome.networks) > 1 else ""
-                    found.append(replace(_plot(key, name, on, lines, len(rows[0].marks)), table=metric.name))
+                    found.append(replace(_plot(key, name, on, lines), table=metric.name))
     return found
 
 
@@ -84,11 +85,11 @@ def _lines(metric: Metric, name: str, rows: Sequence[Row]) -> Iterator[Line]:
         curves = [mark.curves[metric.name, name] for mark in row.marks if (metric.name, name) in mark.curves]
         if curves:
             across, up = mean_curve(curves)
-            yield Line(row.title, across, up, row.baseline, counts[row.baseline])
+            yield Line(row.title, across, up, row.baseline, counts[row.baseline], len(curves))
             counts[row.baseline] += 1
 
 
-def _plot(key: str, name: str, on: str, lines: Sequence[Line], n: int) -> Plot:
+def _plot(key: str, name: str, on: str, lines: Sequence[Line]) -> Plot:
     title, across, direction = {**NAMES, **OTHERS}.get(name, (name.replace("_", " "), "", ""))
     softmax = name in NAMES
 
@@ -105,7 +106,9 @@ def _plot(key: str, name: str, on: str, lines: Sequence[Line], n: int) -> Plot:
     ends = ", ".join(f"{line.title} {_area(line):.3f}" for line in sorted(lines, key=_area))
     shown = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
     tail = f", {direction}" if direction else ""
-    alt = f"{title}{on}: mean of {n} images, a line for each map{tail}. Area under each line: {ends}."
+    counts = sorted({line.images for line in lines})
+    n = f"{counts[0]} images" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} images"
+    alt = f"{title}{on}: mean of {n}, a line for each map{tail}. Area under each line: {ends}."
     return drawing.plot(shown, f"{title}{on}{tail}", alt, draw, size=SIZE)
 
 

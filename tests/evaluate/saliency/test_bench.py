@@ -326,3 +326,14 @@ def test_further_maps_of_a_costly_method_are_left_out_with_the_reason(
     assert "it would take 2010 forward passes an image" in dear.problems["max-sensitivity"]
     assert dear.figures["max-sensitivity", "max_sensitivity"] is None
     assert cheap.figures["max-sensitivity", "max_sensitivity"] == 0.0
+
+
+def test_a_curve_says_of_how_many_images_it_is(network: ExplainedNetwork, images: list[bench.BenchImage]) -> None:
+    mask = np.zeros((SIDE, SIDE), np.bool_)
+    mask[:8] = True
+    masked = [
+        replace(one, mask=(lambda _picture, _view: (mask, None)) if n < 2 else None) for n, one in enumerate(images)
+    ]
+    outcome = ran(network, masked, method("bright", Made()), metrics=(catalogue.metric("iou"),))
+    plots = {plot.key: plot for plot in study.evaluation(outcome, bench.Plan((), outcome.metrics), seed=0).plots}
+    assert "mean of 2 images" in plots["iou"].alt
