@@ -23,7 +23,7 @@ from benchmarks.results import Section
 from benchmarks.timing import Bar, Check, Contender, Row, rates, ratios, rounds, spread
 from casebase import reading
 from casebase.explain.passes import Passes
-from casebase.explain.saliency import cams, scaled
+from casebase.explain.saliency import MethodSettings, cams, scaled
 from casebase.networks import backbones
 from casebase.networks.devices import one_thread_each
 from casebase.networks.explained import ExplainedNetwork
@@ -77,8 +77,8 @@ class Prepared:
         passes = Passes(self.network, names)
         views = {str(number): view for number, view in enumerate(self.views)}
         pairs = [(str(number), names[one]) for number, one in enumerate(self.classes)]
-        maps = passes.cams(pairs, views, passes.read(views))
-        self.found[CLOSED] = np.stack([maps[pair] for pair in pairs])
+        maps = passes.maps("gradcam", MethodSettings(), pairs, views, passes.read(views))
+        self.found[CLOSED] = np.stack([maps[pair].values for pair in pairs])
 
     def example(self) -> None:
         """All maps as torchcam's README makes one."""
