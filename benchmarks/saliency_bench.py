@@ -22,7 +22,7 @@ from benchmarks.photographs import gather
 from benchmarks.results import Section
 from benchmarks.timing import Bar, Check, Contender, Row, rates, ratios, rounds, spread
 from casebase import reading
-from casebase.explain.passes import Passes
+from casebase.explain.passes import GRADCAM, Passes
 from casebase.explain.saliency import MethodSettings, cams, scaled
 from casebase.networks import backbones
 from casebase.networks.devices import one_thread_each
@@ -77,7 +77,7 @@ class Prepared:
         passes = Passes(self.network, names)
         views = {str(number): view for number, view in enumerate(self.views)}
         pairs = [(str(number), names[one]) for number, one in enumerate(self.classes)]
-        maps = passes.maps("gradcam", MethodSettings(), pairs, views, passes.read(views))
+        maps = passes.maps(GRADCAM, MethodSettings(), pairs, views, passes.read(views))
         self.found[CLOSED] = np.stack([maps[pair].values for pair in pairs])
 
     def example(self) -> None:

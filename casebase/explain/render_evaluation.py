@@ -132,10 +132,12 @@ def _headlines(evaluation: Evaluation) -> Iterator[Headline]:
     shares = [column for column in table.columns if column.kind == "share"]
     if not names or not shares:
         return
+    # The column may be one of other words, which only its own head makes understood.
+    other = any(column.key == "reading" != column.title for column in table.columns)
     for row in list(table.rows[: table.shown])[:HEADLINES]:
         cell = row.get(shares[0].key)
         if isinstance(cell, Measured) and cell.value is not None:
-            reading = str(row.get("reading") or shares[0].title)
+            reading = shares[0].title if other else str(row.get("reading") or shares[0].title)
             name = told(row.get(names[0].key), "text")
             yield Headline(
                 name, percent(cell.value), f"{_between(cell, 'share')}, n = {cell.n}", reading, cell.value, cell.low,

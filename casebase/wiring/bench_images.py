@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from casebase import parts, reading
 from casebase.errors import DataError, ImageError, UsageError
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 def images_of(
     settings: Settings, options: SaliencyOptions, store: SqlCaseStore | None
-) -> tuple[list[BenchImage], list[str]]:
-    """The images to explain and what should be said of the choice.
+) -> tuple[list[BenchImage], list[str], Mapping[str, Any] | None]:
+    """The images to explain, what should be said of the choice, and how masks were read; None without masks.
 
     Raises ``DataError`` where nothing is found, ``UsageError`` for a part that is not there.
     """
@@ -48,7 +48,7 @@ def images_of(
         BenchImage(name, partial(read, path), group, None if masks is None else partial(_mask, masks, path))
         for name, path, _, group in chosen
     ]
-    return found, notes
+    return found, notes, None if masks is None else masks.facts
 
 
 def _masks(place: Path, images: Sequence[Image], read: Callable[[Path], reading.Picture]) -> Masks:

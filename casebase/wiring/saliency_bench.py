@@ -45,10 +45,10 @@ def compare(
 ) -> Evaluation:
     """Run the bench. ``store`` None: every network and image is named in the options."""
     from casebase.evaluate.saliency import bench, study
-    from casebase.evaluate.saliency.kept import Kept
+    from casebase.evaluate.saliency.kept import Kept, plain
 
     plan = plan_of(settings, options)
-    images, notes = images_of(settings, options, store)
+    images, notes, masks = images_of(settings, options, store)
     networks = networks_for(settings, options, store)
     folder = options.kept if options.kept is not None else None if store is None else store.folder / KEPT
     for note in notes:
@@ -57,7 +57,7 @@ def compare(
     outcome = bench.run(networks, images, plan, kept, bench.Told(progress, announce))
     more: dict[str, Any] = {
         "images from": [str(one) for one in options.images] or ["the held-out images of the base"],
-        "masks": None if options.masks is None else str(options.masks), "notes": notes,
+        "masks": None if masks is None else plain(masks), "notes": notes,
         "kept": None if folder is None else str(folder),
     }  # fmt: skip
     return study.evaluation(outcome, plan, seed=settings.seed, against=options.against, more=more)

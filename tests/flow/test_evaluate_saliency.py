@@ -161,6 +161,9 @@ def test_masks_give_agreement(pictures: Path, masks: Path, model: Path, call: Ca
         "--json", "--quiet", "--out", pictures.parent / "o",
     ).expect(0).json  # fmt: skip
     assert all(row["iou_n"] == 4 for row in value["rows"] if row["table"] == "iou")
+    read = value["settings"]["masks"]
+    assert read["path"] == str(masks)
+    assert (read["kind"], read["values"], read["ignored"]) == ("binary", "not 0", [])
 
 
 def refused(call: Call, pictures: Path, *more: object) -> Outcome:

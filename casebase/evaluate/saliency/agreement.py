@@ -6,7 +6,7 @@ Pascal VOC) count neither for nor against. How much of an agreement is owed to c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,14 +85,6 @@ def rank_accuracy(values: NDArray[np.floating], mask: Mask) -> float:
     return float(hits / k)
 
 
-def class_mean(scores: Sequence[float], classes: Sequence[str]) -> float:
-    """The mean of the classes' means, as TorchRay reports pointing accuracy; ``classes`` name each score's class."""
-    groups: dict[str, list[float]] = {}
-    for score, name in zip(scores, classes, strict=True):
-        groups.setdefault(name, []).append(score)
-    return float(np.mean([np.mean(group) for group in groups.values()]))
-
-
 def _compared(values: Map, subject: Subject) -> tuple[Mask, Mask]:
     """The mask ``(H, W)`` and which pixels count ``(H, W)``; refuses what would score nonsense."""
     mask = subject.mask
@@ -165,6 +157,7 @@ METRICS: tuple[Metric, ...] = (
                 "higher",
                 "share",
                 "share of images whose maximum lies in the mask or near it; the mean over images, not over classes",
+                counted=True,
             ),
         ),
         _pointing,

@@ -65,11 +65,6 @@ class Plan:
     asked: bool = True
     every: bool = False
 
-    @property
-    def rows(self) -> int:
-        """Rows of one network."""
-        return len(self.methods) + len(baselines.BASELINES)
-
 
 @dataclass(frozen=True, eq=False)
 class Told:
@@ -89,8 +84,8 @@ def run(
     """
     heard = told or Told()
     loaded = _Loaded()
-    tally = _Tally(len(networks) * len(images) * plan.rows * (1 + len(plan.metrics)), heard.progress)
     opened = [_look_ahead(network, images, plan, loaded, heard) for network in networks]
+    tally = _Tally(sum(map(len, opened)) * len(images) * (1 + len(plan.metrics)), heard.progress)
     _something_to_do([row for rows in opened for row in rows])
     rows: list[Row] = []
     strips: dict[str, list[Strip]] = {}
@@ -107,7 +102,7 @@ def run(
         for place, image in enumerate(images):
             seen = _seen(image, place, workplace, skipped)
             if seen is None:
-                tally.add(plan.rows * (1 + len(plan.metrics)), skipped=1)
+                tally.add(len(known) * (1 + len(plan.metrics)), skipped=1)
                 continue
             made = list(_marks(seen, workplace, known, makers, tally))
             if place in drawn:

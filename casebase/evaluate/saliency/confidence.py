@@ -79,7 +79,7 @@ METRICS: tuple[Metric, ...] = (
             Figure("average_drop", "Average drop", "lower", "share", "Relative loss of softmax when the image is "
                    "multiplied by its map; a map of ones scores a perfect 0, so read it beside the map's mean."),
             Figure("increase", "Increase in confidence", "higher", "share", "Share of images whose softmax rises when "
-                   "the image is multiplied by its map."),
+                   "the image is multiplied by its map.", counted=True),
             Figure("map_mean", "Mean of the map", None, "share", "How much of the image the map lets through."),
         ),
         score=_confidence,
@@ -91,11 +91,11 @@ METRICS: tuple[Metric, ...] = (
         source="the course study's columns; saliency.md 2.2",
         figures=(
             Figure("increase_b", "% ↑ b", "higher", "share", "Share of images whose softmax rises when all but the "
-                   "salient area is hidden."),
+                   "salient area is hidden.", counted=True),
             Figure("drop_b", "% ↓ b", "lower", "share", "Relative loss of softmax when all but the salient area is "
                    "hidden."),
             Figure("increase_s", "% ↑ s", "lower", "share", "Share of images whose softmax rises when the salient area "
-                   "is hidden."),
+                   "is hidden.", counted=True),
             Figure("drop_s", "% ↓ s", "higher", "share", "Relative loss of softmax when the salient area is hidden."),
             Figure("mask_share", "Salient area", None, "share", "Share of the image that the threshold calls salient."),
         ),

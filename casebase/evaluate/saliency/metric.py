@@ -139,7 +139,8 @@ class Scored:
 class Figure:
     """A column: ``better`` is ``higher``, ``lower`` or None; ``kind`` as in :class:`casebase.evaluations.Column`.
 
-    The mean over images is shown, with a bootstrap interval. ``unit`` multiplies (100 for per cent of the deck).
+    The mean over images is shown, with a bootstrap interval. ``counted``: each image has 0 or 1, so that the mean is a
+    share of images and keeps an interval where all are alike.
     """
 
     key: str
@@ -147,6 +148,7 @@ class Figure:
     better: str | None
     kind: str = "number"
     help: str = ""
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

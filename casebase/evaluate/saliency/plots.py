@@ -32,10 +32,19 @@ NAMES = {
     "insertion": ("Insertion", "share of pixels brought back, most relevant first", "higher is better"),
     "road_morf": ("ROAD, most relevant first", "share of pixels imputed", "lower is better"),
     "road_lerf": ("ROAD, least relevant first", "share of pixels imputed", "higher is better"),
-    "aopc_morf": ("Patches, most relevant first", "share of the image taken away", "lower is better"),
-    "aopc_lerf": ("Patches, least relevant first", "share of the image taken away", "higher is better"),
+    "patches_morf": ("Patches, most relevant first", "share of the image taken away", "lower is better"),
+    "patches_lerf": ("Patches, least relevant first", "share of the image taken away", "higher is better"),
 }
-"""Title, horizontal axis and direction of the curves that show a softmax; others show what their name says."""
+"""Title, horizontal axis and direction of the curves that show a softmax."""
+REDRAWN = "stages of weights redrawn, from the output down"
+OTHERS = {
+    "iou": ("IoU with the mask", "threshold of the map", "higher is better"),
+    "mprt_spearman": ("Spearman", REDRAWN, "lower is better"),
+    "mprt_spearman_abs": ("Spearman of sizes", REDRAWN, "lower is better"),
+    "mprt_ssim": ("SSIM", REDRAWN, "lower is better"),
+    "mprt_hog": ("HOG", REDRAWN, "lower is better"),
+}
+"""The same of curves that show a figure itself; those of neither table are called by their key."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +89,7 @@ def _lines(metric: Metric, name: str, rows: Sequence[Row]) -> Iterator[Line]:
 
 
 def _plot(key: str, name: str, on: str, lines: Sequence[Line], n: int) -> Plot:
-    title, across, direction = NAMES.get(name, (name.replace("_", " "), "", ""))
+    title, across, direction = {**NAMES, **OTHERS}.get(name, (name.replace("_", " "), "", ""))
     softmax = name in NAMES
 
     def draw(axes: Axes) -> None:

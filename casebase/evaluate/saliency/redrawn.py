@@ -8,7 +8,7 @@ is where libraries leave a quarter of a vision transformer trained.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,9 +19,8 @@ from torch import nn
 from casebase.errors import ModelError
 from casebase.evaluate.saliency.metric import Image
 from casebase.evaluate.saliency.sanity import STAGES
-from casebase.explain.saliency.catalogue import make
 from casebase.explain.saliency.guard import safe_copy
-from casebase.explain.saliency.method import Images, MethodSettings, Network
+from casebase.explain.saliency.method import Images, Network
 from casebase.networks.untrained import redrawn
 from casebase.reading import Preprocess
 
@@ -82,31 +81,6 @@ def _part_of(module: nn.Module, fresh: nn.Module, names: Sequence[str]) -> nn.Mo
         for key, value in [*source.named_parameters(recurse=False), *source.named_buffers(recurse=False)]:
             setattr(part, key, value)
     return copied
-
-
-def randomiser(
-    network: Network, method: str, settings: MethodSettings, seed: int = 0
-) -> Callable[[Image, int], list[tuple[str, Raw]]]:
-    """What makes :attr:`Subject.randomised`: an image ``(3, H, W)`` and a class to raw maps of every stage.
-
-    The networks are made once, here; raises what :attr:`Method.build` raises.
-    """
-    makers = [(stage.deepest, make(method, stage, settings)) for stage in cascade(network, seed)]
-
-    def maps(fed: Image, target: int) -> list[tuple[str, Raw]]:
-        return [(name, maker.raw(fed[None], [target])[0].values) for name, maker in makers]
-
-    return maps
-
-
-def other_class(network: Network, method: str, settings: MethodSettings) -> Callable[[Image, int], Raw]:
-    """What makes :attr:`Subject.other`: an image ``(3, H, W)`` and its class to the raw map of the runner-up."""
-    maker = make(method, network, settings)
-
-    def raw(fed: Image, target: int) -> Raw:
-        return maker.raw(fed[None], [runner_up(network, fed, target)])[0].values
-
-    return raw
 
 
 def runner_up(network: Network, fed: Image, target: int) -> int:

@@ -19,6 +19,7 @@ from casebase.evaluate.saliency.metric import BenchSettings, Metric, Scored, Sub
 from casebase.evaluate.saliency.redrawn import Redrawn, cascade, runner_up
 from casebase.evaluate.saliency.seeing import Seen
 from casebase.explain.saliency.method import Method, MethodSettings, Saliency, degenerate, scaled, unsigned
+from casebase.explanations import SEGMENTS
 from casebase.networks.checkpoints import digest
 from casebase.networks.explained import ExplainedNetwork
 from casebase.overlay import enlarge
@@ -102,14 +103,14 @@ class Workplace:
         if found is None:
             began = clock.seconds()
             (raw,) = saliency.raw(seen.subject.fed[None], [seen.subject.target])
-            found = KeptMap(np.asarray(raw.values, np.float32), plain(raw.facts), clock.seconds() - began)
+            found = KeptMap(np.asarray(raw.values, np.float32), plain(_told(raw.facts)), clock.seconds() - began)
             self.kept.keep_map(key, found)
         add(1)
         map_ = self._scaled(found.values, method, seen)
         subject = replace(seen.subject, raw=found.values, **self._more_maps(seen, maker))
         mark = Mark(
             seen.place, seen.subject.name, seen.target, seen.subject.before, degenerate(self._unsigned(found.values)),
-            found.seconds, found.facts, remembered=remembered,
+            found.seconds, _told(found.facts), remembered=remembered,
         )  # fmt: skip
         return self._scored(
             mark, map_, subject, {**key, "sign": self.chosen.sign, "mask": seen.mask_key}, add, maker.method.passes
@@ -203,8 +204,13 @@ class Workplace:
         return plain({"figures": found.figures, "curves": found.curves}), None
 
 
-_LACKING = {"mask": "no mask of this image"}
+_LACKING = {"mask": "no mask of this image, or none of it in the part that the network sees"}
 _NO_MAPS = "a map that no network made cannot change with it"
+
+
+def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a map says of itself in words and numbers: superpixels are a picture, too large for a table."""
+    return {name: value for name, value in facts.items() if name != SEGMENTS}
 
 
 def _usable(entry: Any, metric: Metric) -> bool:

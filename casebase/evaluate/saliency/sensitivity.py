@@ -16,10 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase.evaluate.saliency.metric import BenchSettings, Figure, Image, Map, Metric, Scored, Subject
-from casebase.explain.saliency.method import Method
-
-MOST_PASSES = 200
-"""A method that needs more forward passes for a map is left out by default, for each draw wants a map of its own."""
 
 
 def max_sensitivity(map_: NDArray[np.floating[Any]], moved: NDArray[np.floating[Any]]) -> float | None:
@@ -41,16 +37,6 @@ def noisy(fed: Image, radius: float, draws: int, random: np.random.Generator) ->
     """Copies ``(draws, 3, H, W)`` of an image, every value moved by at most ``radius``, uniformly."""
     noise = random.uniform(-radius, radius, (draws, *fed.shape)).astype(np.float32)
     return fed[None] + noise
-
-
-def refusal(method: Method, settings: BenchSettings, *, most: int = MOST_PASSES) -> str | None:
-    """Why this method is left out of max-sensitivity, as a sentence, or None: too many passes for too many maps."""
-    if method.passes <= most:
-        return None
-    return (
-        f"{method.title} needs about {method.passes} forward passes for a map and max-sensitivity wants "
-        f"{settings.draws} maps more of each image, so it is left out"
-    )
 
 
 def _score(values: Map, subject: Subject, settings: BenchSettings) -> Scored:

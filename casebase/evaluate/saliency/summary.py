@@ -74,7 +74,7 @@ class Summary:
     def mean(self, row: Row, metric: Metric, figure: Figure, *, whole: bool = False) -> Measured:
         """The mean over images with its interval; ``whole`` leaves out maps that say nothing."""
         values = row.values(metric.name, figure.key, len(self.outcome.images), whole=whole)
-        return self._measured(values, _reason(row, metric), certain=(0.0, 1.0) if figure.better is not None else ())
+        return self._measured(values, _reason(row, metric), certain=(0.0, 1.0) if figure.counted else ())
 
     def seconds(self, row: Row) -> Measured:
         """The mean time of a map."""
@@ -86,7 +86,8 @@ class Summary:
         n = len(self.outcome.images)
         turn = -1.0 if figure.better == "lower" else 1.0
         apart = turn * (one.values(metric.name, figure.key, n) - other.values(metric.name, figure.key, n))
-        return Against(metric, figure, one, other, self._measured(apart, "no image has both", certain=(1.0,)))
+        difference = self._measured(apart, "no image has both", certain=(1.0,) if figure.counted else ())
+        return Against(metric, figure, one, other, difference)
 
     def best_baseline(self, network: str, metric: Metric, figure: Figure) -> Row | None:
         """The baseline with the best mean; None where the figure has no better, or no baseline has it."""

@@ -13,8 +13,9 @@ from casebase.evaluations import Cell, Column, Table
 
 PAIRS_SHOWN = 24
 _TIES = (
-    "Where pixels are ranked, a map that is the same everywhere has nothing but ties: Ones is then a second random "
-    "order. In the average drop it hides nothing and scores a perfect 0."
+    "Where pixels are ranked, a map that is the same everywhere has nothing but ties. ROAD takes them in a random "
+    "order, so Ones is a second random map there; thresholds, deletion and patches take them in reading order, so "
+    "there Ones is the picture from its upper edge down. In the average drop it hides nothing and scores a perfect 0."
 )
 
 
@@ -38,7 +39,7 @@ def _metric(summary: Summary, metric: Metric, *, first: bool) -> Table:
     ]
     directed = [figure for figure in metric.figures if figure.better is not None]
     if directed:
-        columns.append(Column("clear", "Clear", help="figures in which every baseline is surely beaten"))
+        columns.append(Column("clear", "Clear", help="figures in which the best baseline is surely beaten"))
         columns.append(Column("reading", "Not clear of", help="the others, and the baseline that is not beaten"))
     rows = [row for one in summary.outcome.rows for row in _rows(summary, metric, one)]
     notes = [*_directions(metric), f"{metric.title}: {metric.source}."]

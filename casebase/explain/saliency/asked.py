@@ -33,11 +33,7 @@ class Differentiable:
     """
 
     def __init__(self, network: Network, batch: int) -> None:
-        with torch.inference_mode(False):  # else what is copied could never take part in a backward pass
-            self._module = safe_copy(network.module)
-        for part in self._module.modules():  # the user's own, which would hear of our backward passes
-            part._backward_hooks.clear()
-            part._backward_pre_hooks.clear()
+        self._module = safe_copy(network.module)
         self._batch = batch
         parameter = next(self._module.parameters(), None)
         self.device = torch.device("cpu") if parameter is None else parameter.device

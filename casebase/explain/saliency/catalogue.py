@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from casebase.errors import UsageError
 from casebase.explain.saliency import additive, cams, covering, gradients
 from casebase.explain.saliency.method import Method, MethodSettings, Network, Saliency
-from casebase.reading import printable
+from casebase.explain.saliency.names import known
 
 METHODS: Mapping[str, Method] = {
     one.name: one for one in (*cams.METHODS, *gradients.METHODS, *additive.METHODS, *covering.METHODS)
@@ -16,9 +15,7 @@ METHODS: Mapping[str, Method] = {
 
 def method(name: str) -> Method:
     """A method of the catalogue; an unknown name raises ``UsageError`` and lists those that exist."""
-    if name not in METHODS:
-        raise UsageError(f"no saliency method {printable(name)!r}; there is {', '.join(METHODS)}")
-    return METHODS[name]
+    return METHODS[known(name)]
 
 
 def make(name: str, network: Network, settings: MethodSettings | None = None) -> Saliency:

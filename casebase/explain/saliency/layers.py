@@ -102,7 +102,7 @@ def find(module: nn.Module, size: tuple[int, int], *, named: str | None = None, 
     if not candidates:
         raise NoTargetLayer(
             "this network has no layer whose output has places in the picture, so there is no class activation map; "
-            "use a method that needs none (ig, occlusion), or no overlays (--no-overlays)"
+            "use a method that needs none, such as integrated-gradients or occlusion"
         )
     reached = watch(module, size, keep=candidates)
     for name in candidates:

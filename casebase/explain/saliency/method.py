@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -151,8 +151,3 @@ def scaled(
     low = values.min()
     spread = frozen(((values - low) / np.ptp(values)).astype(np.float32))
     return SaliencyMap(spread, method, target, image, str(facts.get("layer") or ""), None, facts)
-
-
-def with_facts(found: SaliencyMap, **more: Any) -> SaliencyMap:
-    """The same map with more facts."""
-    return replace(found, facts={**found.facts, **more})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from casebase.errors import DataError, UsageError
 from casebase.evaluate.saliency import agreement
-from casebase.evaluate.saliency.agreement import best_iou, class_mean, energy, iou, iou_curve, pointing, rank_accuracy
+from casebase.evaluate.saliency.agreement import best_iou, energy, iou, iou_curve, pointing, rank_accuracy
 from casebase.evaluate.saliency.metric import BenchSettings, Scored
 from tests.evaluate.saliency.subjects import TOY_MAP, subject
 
@@ -158,10 +158,6 @@ def test_the_columns_are_those_announced_and_nothing_is_written_into(name: str) 
     assert all(0 <= value <= 1 for value in found.values() if value is not None)
     assert METRICS[name].passes(BenchSettings()) == 0
     assert METRICS[name].needs == {"mask"}
-
-
-def test_the_mean_over_classes_is_not_the_mean_over_images() -> None:
-    assert class_mean([1, 1, 1, 0], ["cat", "cat", "cat", "dog"]) == pytest.approx(0.5)
 
 
 def test_quantus_agrees_on_rank_and_energy() -> None:

@@ -15,12 +15,13 @@ from PIL import Image
 
 from casebase import reading
 from casebase.errors import ImageError, MissingExtra, ModelError, NoTargetLayer
-from casebase.evaluate.saliency import bench, study
+from casebase.evaluate.saliency import bench, catalogue, study
 from casebase.evaluate.saliency.baselines import BASELINES
 from casebase.evaluate.saliency.kept import Kept
 from casebase.evaluate.saliency.marks import Outcome, Row
 from casebase.evaluate.saliency.metric import BenchSettings, Figure, Metric, Scored, Subject
 from casebase.evaluate.saliency.summary import Summary
+from casebase.explain.render_evaluation import _headlines
 from casebase.explain.saliency.method import Method, MethodSettings, Network, RawMap
 from casebase.networks import backbones
 from casebase.networks.explained import ExplainedNetwork
@@ -130,6 +131,8 @@ def test_an_interval_clear_of_the_best_baseline_is_said_and_one_that_is_not_is_m
     assert cells["bright"]["clear"] == "1 of 1"
     assert cells["noise"]["clear"] == "0 of 1"
     assert "Left: " in str(cells["noise"]["reading"])
+    first, second = list(_headlines(found))[:2]  # a row's own figure, called by its name
+    assert (first.name, first.reading, second.reading) == ("Bright", "Left", "Left")
 
 
 def test_a_flip_between_metrics_is_said_in_words(network: ExplainedNetwork, images: list[bench.BenchImage]) -> None:
@@ -246,6 +249,10 @@ def test_progress_counts_every_map_and_score(network: ExplainedNetwork, images: 
     bench.run([bench.BenchNetwork("tiny", lambda: network)], images, plan, Kept(None), told)
     assert heard[-1] == (84, 84, 0)  # 6 images, 2 methods and 5 baselines, a map and a score each
     assert [done for done, _, _ in heard] == sorted(done for done, _, _ in heard)
+    heard.clear()  # a method that was not asked for and lacks its library has no row to wait for
+    plan = bench.Plan((method("bright", Made()), method("absent", MissingExtra("none"))), (LEFT,), asked=False)
+    bench.run([bench.BenchNetwork("tiny", lambda: network)], images, plan, Kept(None), told)
+    assert heard[-1] == (72, 72, 0)
 
 
 def test_curves_and_sheets_say_in_words_what_they_show(
@@ -270,3 +277,52 @@ def test_nothing_is_decided_over_fewer_than_six_images(
     assert against.difference.low > 0
     assert against.verdict == "open"
     assert against.turned.difference.value == -(against.difference.value or 0.0)
+
+
+def test_figures_that_are_all_alike_have_an_interval_only_where_images_are_counted(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    """Six of six is no proof of always, as Wilson's interval says; a drop of 0 on each of six counts nothing."""
+
+    def always(_values: NDArray[np.float32], _subject: Subject, _settings: BenchSettings) -> Scored:
+        return Scored({"rose": 1.0, "drop": 0.0})
+
+    figures = (Figure("rose", "Rose", "higher", "share", counted=True), Figure("drop", "Drop", "lower", "share"))
+    metric = Metric("always", "Always", "made up", figures, always, lambda _: 1)
+    outcome = ran(network, images, method("bright", Made()), metrics=(metric,))
+    rose, drop = (Summary(outcome, 0).mean(row(outcome, "ones"), metric, figure) for figure in figures)
+    assert (rose.value, rose.high) == (1.0, 1.0)
+    assert rose.low == pytest.approx(6 / (6 + 1.959964**2))  # Wilson at p = 1
+    assert (drop.value, drop.low, drop.high) == (0.0, None, None)
+
+
+def test_superpixels_are_in_no_table(network: ExplainedNetwork, images: list[bench.BenchImage], tmp_path: Path) -> None:
+    """They are an array of the image's size; an older run may have remembered them."""
+    segments = np.zeros((SIDE, SIDE), np.int32)
+    made = Made()
+    made.raw = lambda given, _: [RawMap(made.draw(1), {"segments": segments, "fit": 0.5}) for _ in given]  # type: ignore[method-assign]
+    outcome = ran(network, images[:1], method("patchy", made), kept=Kept(tmp_path / "kept"))
+    assert row(outcome, "patchy").marks[0].facts == {"fit": 0.5}
+    assert not [file for file in (tmp_path / "kept").rglob("*.map") if b"segments" in file.read_bytes()]
+
+
+def test_every_curve_of_the_removal_metrics_has_a_title_and_names_its_axis(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    metrics = [catalogue.metric(name) for name in ("road", "deletion", "aopc")]
+    settings = BenchSettings(steps=2, patches=2, road_fractions=(0.5,))
+    outcome = ran(network, images[:1], method("bright", Made()), metrics=metrics, settings=settings)
+    drawn = [plot for plot in study.evaluation(outcome, bench.Plan((), metrics), seed=0).plots if plot.key != "sheet"]
+    assert len(drawn) == 6
+    assert all("share of" in plot.svg and "is better" in plot.title for plot in drawn)
+
+
+def test_further_maps_of_a_costly_method_are_left_out_with_the_reason(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    costly, sensitivity = replace(method("dear", Made()), passes=201), catalogue.metric("max-sensitivity")
+    outcome = ran(network, images[:1], costly, method("cheap", Made()), metrics=(sensitivity,))
+    dear, cheap = (row(outcome, name).marks[0] for name in ("dear", "cheap"))
+    assert "it would take 2010 forward passes an image" in dear.problems["max-sensitivity"]
+    assert dear.figures["max-sensitivity", "max_sensitivity"] is None
+    assert cheap.figures["max-sensitivity", "max_sensitivity"] == 0.0

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from casebase.evaluate.saliency.metric import BenchSettings
-from casebase.evaluate.saliency.sensitivity import METRICS, max_sensitivity, noisy, refusal
-from casebase.explain.saliency.catalogue import make, method
+from casebase.evaluate.saliency.sensitivity import METRICS, max_sensitivity, noisy
+from casebase.explain.saliency.catalogue import make
 from casebase.explain.saliency.method import scaled
 from casebase.networks import backbones
 from casebase.networks.explained import ExplainedNetwork
@@ -77,17 +77,6 @@ def test_a_map_that_ignores_the_image_has_nought_and_a_baseline_none() -> None:
     one = subject(8, fed=IMAGE, again=lambda images: np.ones((len(images), 8, 8), np.float32))
     assert METRIC.score(ones, one, BenchSettings()).figures == {"max_sensitivity": 0.0}
     assert METRIC.score(ones, subject(8, fed=IMAGE), BenchSettings()).figures == {"max_sensitivity": None}
-
-
-def test_a_costly_method_is_refused_with_the_reason() -> None:
-    cheap = method("gradcam")
-    assert refusal(cheap, BenchSettings()) is None
-    costly = replace(cheap, title="LIME", passes=1000)
-    said = refusal(costly, BenchSettings(draws=7))
-    assert said is not None
-    assert "LIME needs about 1000 forward passes" in said
-    assert "7 maps more" in said
-    assert refusal(costly, BenchSettings(), most=1000) is None
 
 
 def test_captum_finds_the_same_with_the_same_noise_on_real_maps() -> None:

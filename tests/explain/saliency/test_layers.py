@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from casebase.errors import ModelError, NoTargetLayer
 from casebase.explain.saliency import cams
 from casebase.explain.saliency.method import MethodSettings
+from casebase.explain.saliency.names import METHOD_NAMES
 from casebase.explain.saliency.watching import Layout, watch
 from casebase.networks.explained import ExplainedNetwork
 from tests.explain.saliency.nets import Convolved, Deep, Network, found, make, noise, raw
@@ -330,8 +331,10 @@ def test_layers_beside_the_way_are_refused(named: str, told: str) -> None:
 
 def test_a_network_without_places_is_refused_with_a_way_out() -> None:
     flat = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 8), nn.ReLU(), nn.Linear(8, 2))
-    with pytest.raises(NoTargetLayer, match=r"no layer whose output has places in the picture.*--no-overlays"):
+    with pytest.raises(NoTargetLayer, match=r"no layer whose output has places in the picture") as raised:
         found(flat, (8, 8))
+    _, way_out = str(raised.value).split("such as ")
+    assert set(way_out.split(" or ")) <= set(METHOD_NAMES)
     with pytest.raises(NoTargetLayer, match="no layer of it has places in the picture"):
         found(flat, (8, 8), named="2")
 
