@@ -71,7 +71,7 @@ def _sheet(key: str, network: str, strips: Sequence[Strip], titles: Mapping[str,
         for column, name in enumerate(["", *names]):
             place = (MARGIN + column * (CELL + MARGIN)) / width
             figure.text(
-                place, 1 - 0.02 / height, drawing.shortened(titles.get(name, "Image"), 18), fontsize=10, color=QUIET,
+                place, 1 - 0.02 / height, drawing.shortened(titles.get(name, "Image"), 15), fontsize=10, color=QUIET,
                 va="top", ha="left",
             )  # fmt: skip
 

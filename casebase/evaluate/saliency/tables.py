@@ -104,8 +104,8 @@ def _pairs(pairs: Sequence[Any], *, several: bool) -> Table:
     ]  # fmt: skip
     lead = (
         "The difference of two methods on the same images, turned so that more is better for the one. Ahead or behind "
-        "only where the 95 % interval lies on one side of 0; each interval stands for itself, so about one in twenty "
-        "open pairs looks decided."
+        "only where the 95 % interval lies on one side of 0, over six images or more; each interval stands for "
+        "itself, so about one in twenty open pairs looks decided."
     )
     return Table("pairs", "Method against method", lead, columns, rows, shown=PAIRS_SHOWN, detail=True)
 
