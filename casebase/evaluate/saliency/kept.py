@@ -1,8 +1,9 @@
 """What was computed before, on disk: maps and scores, so that a stopped run goes on and maps are scored anew for free.
 
 A map is known by everything that decides it: the image's pixels, the network with its head and preprocessing, the
-method, its settings and the versions of the libraries; a score also by the metric, its settings and the mask. Every
-file is written aside and renamed, and carries a checksum: one that was cut short or altered is made anew, never
+method, its settings and the versions of casebase and the method's library; a score also by the metric, its settings
+and the mask. Torch's version is not among it, nor a change of our code between two releases: ``fresh`` is for that.
+Every file is written aside and renamed, and carries a checksum: one that was cut short or altered is made anew, never
 trusted. Nothing else hangs on this folder; it may be deleted at any time.
 
 A map is kept as the method gave it, float32 and not resized: 4 bytes for each cell, so 200 bytes for a CAM of 7 x 7 and
