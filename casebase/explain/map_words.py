@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from casebase.explain import mapping
-from casebase.explain.sentences import SLIGHT
+from casebase.explain.sentences import SLIGHT, against
 from casebase.explanations import SEGMENTS, Deletion, Level, SaliencyMap, Statement
 from casebase.reading import printable
 
@@ -77,8 +77,15 @@ def said(check: Deletion) -> Statement:
         )
     if hangs_nowhere(check):
         return Statement("Hiding a fifth changes nothing, wherever it lies: the check says nothing of this map.")
+    name = printable(check.target)
+    if against(check):
+        return Statement(
+            f"Hiding what this map marks raises P({name}), more than any of {check.draws} random choices: it marks "
+            f"what speaks against {name}, not for it.",
+            Level.CAUTION,
+        )
     return Statement(
-        "Hiding what this map marks counts for no more than chance: here the map means nothing.", Level.CAUTION
+        f"Hiding what this map marks lowers P({name}) no more than chance: here the map means nothing.", Level.CAUTION
     )
 
 
@@ -88,6 +95,8 @@ def figures(check: Deletion) -> str:
     if hangs_nowhere(check):
         return f"{share} hidden changes nothing, wherever it lies"
     marked, random = (f"{-drop:+.2f}".replace("-", "−") for drop in (check.marked, check.random))
+    if against(check):
+        return f"{share} hidden P {marked}, at random {random}: against the class, more than chance"
     return f"{share} hidden P {marked}, at random {random}: {'' if check.convincing else 'no '}more than chance"
 
 
