@@ -137,6 +137,8 @@ def _headlines(evaluation: Evaluation) -> Iterator[Headline]:
         if isinstance(cell, Measured) and cell.value is not None:
             reading = _read(table, shares[0], row)
             name = told(row.get(names[0].key), "text")
+            if any(column.key == "network" for column in names[1:]):
+                name = f"{name} on {told(row.get('network'), 'text')}"
             yield Headline(
                 name, percent(cell.value), f"{_between(cell, 'share')}, n = {cell.n}", reading, cell.value, cell.low,
                 cell.high,

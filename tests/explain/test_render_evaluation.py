@@ -157,6 +157,9 @@ def test_a_headline_names_its_figure_where_the_words_of_its_row_stand_under_a_he
     )  # fmt: skip
     drawn = pages.page(made(tables=[table])).split('class="bars headlines"')[1].split("</section>")[0]
     assert "<p>Average drop: how much is lost; 0 is perfect. Not clear of: Average drop: All ones.</p>" in drawn
+    several = [*table.columns, Column("network", "Network")]
+    named = replace(table, columns=several, rows=[{**table.rows[0], "network": "torchvision:resnet18"}])
+    assert "<span>CAM on torchvision:resnet18</span>" in pages.page(made(tables=[named]))
     bare = replace(table, rows=[{**table.rows[0], "reading": ""}])
     drawn = pages.page(made(tables=[bare])).split('class="bars headlines"')[1].split("</section>")[0]
     assert "<p>Average drop: how much is lost; 0 is perfect.</p>" in drawn
