@@ -65,8 +65,20 @@ def shows_later(check: Deletion) -> bool:
     )
 
 
+def fades(check: Deletion) -> bool:
+    """Whether a map that counts at a fifth counts for no more than the mean random order where most is hidden."""
+    return check.convincing and len(check.shares) > 0 and check.marked_curve[-1] >= check.random_curve[-1]
+
+
 def said(check: Deletion) -> Statement:
     """What a check says of its map, in a few words."""
+    if fades(check):
+        share, last = (f"{value:.0%}".replace("%", " %") for value in (check.share, check.shares[-1]))
+        return Statement(
+            f"Hiding what this map marks counts for more than chance with {share} hidden, and for no more than chance "
+            f"with {last}.",
+            Level.CAUTION,
+        )
     if check.convincing:
         return Statement("Hiding what this map marks counts for more than chance.")
     if shows_later(check):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,15 @@ def test_what_a_check_says() -> None:
     )
     assert figures(check(0.6, 0)) == "20 % hidden P −0.60, at random −0.05: more than chance"
     assert figures(check(-0.1, 19)) == "20 % hidden P +0.10, at random −0.05: no more than chance"
+
+
+def test_a_map_that_counts_at_a_fifth_and_not_where_more_is_hidden_is_not_simply_called_good() -> None:
+    back = replace(check(0.6, 0), marked_curve=(0.9, 0.8, 0.3, 0.75))
+    assert said(back).level is Level.CAUTION
+    assert said(back).text == (
+        "Hiding what this map marks counts for more than chance with 20 % hidden, and for no more than chance "
+        "with 40 %."
+    )
 
 
 def test_a_map_whose_hiding_raises_its_class_beyond_chance_speaks_against_it_and_is_not_called_nothing() -> None:
