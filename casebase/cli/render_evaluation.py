@@ -93,9 +93,38 @@ class _Screen:
         most = min(ROWS, len(table.rows) if table.shown is None else table.shown)
         rows = list(table.rows)[:most]
         fitting = self._fitting(table.columns, rows)
-        if fitting is None:
+        if fitting is not None:
+            self._grid(fitting, rows)
+        else:
+            rows = self._by_network(table, most)
+        if not rows:
             self.line(f"Too wide for this screen; it is on the page and in tables/{table.key}.csv", indent=2)
-            return
+        elif len(table.rows) > len(rows):
+            more = len(table.rows) - len(rows)
+            self.line(f"{more} more {'row is' if more == 1 else 'rows are'} in tables/{table.key}.csv", "dim")
+
+    def _by_network(self, table: Table, most: int) -> list[Mapping[str, Cell]]:
+        """A table that is too wide, network by network without that column; the rows shown, none where it is too wide.
+
+        At most ``most`` rows of each: a table cut in the middle would show one network's methods and not the other's.
+        """
+        columns = [column for column in table.columns if column.key != "network"]
+        if len(columns) == len(table.columns):
+            return []
+        groups: dict[str, list[Mapping[str, Cell]]] = {}
+        for row in table.rows:
+            groups.setdefault(told(row.get("network"), "text"), []).append(row)
+        shown = {name: rows[:most] for name, rows in groups.items()}
+        every = [row for rows in shown.values() for row in rows]
+        fitting = self._fitting(columns, every)
+        if fitting is None:
+            return []
+        for name, rows in shown.items():
+            self.line(name)
+            self._grid(fitting, rows)
+        return every
+
+    def _grid(self, fitting: tuple[list[Column], list[int], bool], rows: Sequence[Mapping[str, Cell]]) -> None:
         columns, widths, stacked = fitting
         grid = Grid(box=None, padding=(0, GAP, 0, 0), header_style="dim", pad_edge=False)
         heads = [_head(column.title, width) for column, width in zip(columns, widths, strict=True)]
@@ -108,9 +137,6 @@ class _Screen:
         cut = [f"{h.replace(chr(10), '')} = {c.title}" for c, h in zip(columns, heads, strict=True) if "…" in h]
         if cut:
             self.line(f"Shortened: {', '.join(cut)}", "dim")
-        if len(table.rows) > most:
-            more = len(table.rows) - most
-            self.line(f"{more} more {'row is' if more == 1 else 'rows are'} in tables/{table.key}.csv", "dim")
 
     def _fitting(
         self, columns: Sequence[Column], rows: Sequence[Mapping[str, Cell]]

@@ -54,7 +54,7 @@ class _Screen(Lines):
         table.add_column("seconds", justify="right", no_wrap=True)
         for row in self.maps.rows:
             seconds = "–" if row.seconds is None else f"{row.seconds:.2f}"
-            cells = [row.title, row.target, row.lies or "nowhere", _check(row), seconds]
+            cells = [row.title, row.target, row.lies or ("–" if row.found is None else "nowhere"), _check(row), seconds]
             table.add_row(*(self._text(cell) for cell in cells))
         self.console.print(table, width=self.width)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from casebase.explain import mapping
-from casebase.explain.sentences import SLIGHT
+from casebase.explain.sentences import SLIGHT, against
 from casebase.explanations import SEGMENTS, Deletion, Level, SaliencyMap, Statement
 from casebase.reading import printable
 
@@ -65,8 +65,20 @@ def shows_later(check: Deletion) -> bool:
     )
 
 
+def fades(check: Deletion) -> bool:
+    """Whether a map that counts at a fifth counts for no more than the mean random order where most is hidden."""
+    return check.convincing and len(check.shares) > 0 and check.marked_curve[-1] >= check.random_curve[-1]
+
+
 def said(check: Deletion) -> Statement:
     """What a check says of its map, in a few words."""
+    if fades(check):
+        share, last = (f"{value:.0%}".replace("%", " %") for value in (check.share, check.shares[-1]))
+        return Statement(
+            f"Hiding what this map marks counts for more than chance with {share} hidden, and for no more than chance "
+            f"with {last}.",
+            Level.CAUTION,
+        )
     if check.convincing:
         return Statement("Hiding what this map marks counts for more than chance.")
     if shows_later(check):
@@ -77,8 +89,15 @@ def said(check: Deletion) -> Statement:
         )
     if hangs_nowhere(check):
         return Statement("Hiding a fifth changes nothing, wherever it lies: the check says nothing of this map.")
+    name = printable(check.target)
+    if against(check):
+        return Statement(
+            f"Hiding what this map marks raises P({name}), more than any of {check.draws} random choices: it marks "
+            f"what speaks against {name}, not for it.",
+            Level.CAUTION,
+        )
     return Statement(
-        "Hiding what this map marks counts for no more than chance: here the map means nothing.", Level.CAUTION
+        f"Hiding what this map marks lowers P({name}) no more than chance: here the map means nothing.", Level.CAUTION
     )
 
 
@@ -88,6 +107,8 @@ def figures(check: Deletion) -> str:
     if hangs_nowhere(check):
         return f"{share} hidden changes nothing, wherever it lies"
     marked, random = (f"{-drop:+.2f}".replace("-", "−") for drop in (check.marked, check.random))
+    if against(check):
+        return f"{share} hidden P {marked}, at random {random}: against the class, more than chance"
     return f"{share} hidden P {marked}, at random {random}: {'' if check.convincing else 'no '}more than chance"
 
 

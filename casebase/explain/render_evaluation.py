@@ -132,17 +132,27 @@ def _headlines(evaluation: Evaluation) -> Iterator[Headline]:
     shares = [column for column in table.columns if column.kind == "share"]
     if not names or not shares:
         return
-    # The column may be one of other words, which only its own head makes understood.
-    other = any(column.key == "reading" != column.title for column in table.columns)
     for row in list(table.rows[: table.shown])[:HEADLINES]:
         cell = row.get(shares[0].key)
         if isinstance(cell, Measured) and cell.value is not None:
-            reading = shares[0].title if other else str(row.get("reading") or shares[0].title)
+            reading = _read(table, shares[0], row)
             name = told(row.get(names[0].key), "text")
+            if any(column.key == "network" for column in names[1:]):
+                name = f"{name} on {told(row.get('network'), 'text')}"
             yield Headline(
                 name, percent(cell.value), f"{_between(cell, 'share')}, n = {cell.n}", reading, cell.value, cell.low,
                 cell.high,
             )  # fmt: skip
+
+
+def _read(table: Table, share: Column, row: Mapping[str, Cell]) -> str:
+    """What is written under a headline's bar; words that belong under a head of their own come with that head."""
+    said = str(row.get("reading") or "")
+    head = next((column.title for column in table.columns if column.key == "reading"), "reading")
+    if head.lower() == "reading":
+        return said or share.title
+    named = f"{share.title}: {share.help.rstrip('.')}." if share.help else f"{share.title}."
+    return f"{named} {head}: {said}." if said else named
 
 
 def _plots_of(evaluation: Evaluation, key: str) -> list[Plot]:

@@ -100,6 +100,11 @@ def rival_lead(rival: Rival, called_probability: float) -> str:
     return f"{asked} {counted(rival.available, 'case')} of this base {are} predicted so."
 
 
+def against(check: Deletion) -> bool:
+    """Whether hiding the marked part raises the probability, and more than every random choice does."""
+    return check.marked < -SLIGHT and check.draws > 0 and check.as_much == check.draws
+
+
 def deletion(check: Deletion) -> Statement:
     """Whether hiding the marked part changes the answer more than hiding as much at random."""
     name = printable(check.target)
@@ -116,7 +121,9 @@ def deletion(check: Deletion) -> Statement:
         return Statement(text)
     if abs(check.marked) <= SLIGHT and abs(check.random) <= SLIGHT:
         return Statement(f"{text} The answer hangs on no single place, so this says nothing for or against the map.")
-    return Statement(f"{text} This map does not mark what the answer depends on.", Level.CAUTION)
+    if against(check):
+        return Statement(f"{text} This map marks what speaks against {name}, not for it.", Level.CAUTION)
+    return Statement(f"{text} This map does not mark what P({name}) depends on.", Level.CAUTION)
 
 
 def carried(map_: WhereMap) -> float:

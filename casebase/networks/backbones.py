@@ -218,7 +218,10 @@ def _factory(spec: Spec, wanted: Wanted) -> Loaded:
     try:
         chain = torchvision_net.preprocess("resnet18", None) if preprocess is None else Preprocess.from_dict(preprocess)
     except (TypeError, KeyError, ValueError) as error:
-        raise ModelError(f"{printable(spec.name)} returned a preprocessing casebase cannot read ({error!r})") from None
+        raise ModelError(
+            f"{printable(spec.name)} returned a preprocessing casebase cannot read ({error!r}); it is a dict of "
+            "resize, crop (height, width), interpolation, mean and std, or None"
+        ) from None
     return Loaded(
         module=module.float().eval(),
         spec=spec.text,

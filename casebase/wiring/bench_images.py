@@ -61,10 +61,13 @@ def _masks(place: Path, images: Sequence[Image], read: Callable[[Path], reading.
     masks = open_masks(place)
     paths = [path for _, path, _, _ in images if masks.has(path)]
     if not paths:
-        raise DataError(
-            f"none of the {len(images)} images has a mask in {printable(str(place))}; "
-            f"a mask has the name of its image, such as {printable(images[0][1].stem)}.png"
+        name = images[0][1]
+        hint = (
+            f"a mask has the name of its image, such as {printable(name.stem)}.png"
+            if place.is_dir()
+            else f"its annotations go by the file names of the images, such as {printable(name.name)}"
         )
+        raise DataError(f"none of the {len(images)} images has a mask in {printable(str(place))}; {hint}")
     for path in paths:
         try:
             size = read(path).size

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from casebase.cli.render_evaluation import terminal
 from casebase.evaluate.model import measure
-from casebase.evaluations import Evaluation
+from casebase.evaluations import Column, Evaluation, Measured, Table
 from tests.evaluate.bases import Answer, base, study
 from tests.explain.test_render_evaluation import EVIL, made
 
@@ -112,3 +112,27 @@ def test_a_table_too_wide_for_the_screen_is_left_to_the_page() -> None:
     names = NAMES[:11]
     text = printed(measure(base([Answer(name, name) for name in names], names)))
     assert "Too wide for this screen; it is on the page and in tables/confusion.csv" in text
+
+
+@pytest.mark.parametrize("width", [100, 80])
+def test_a_table_of_two_networks_that_is_too_wide_is_told_network_by_network(width: int) -> None:
+    networks = ("torchvision:resnet18", "torchvision:mobilenet_v2")
+    keys = [f"f{number}" for number in range(4)]
+    table = Table(
+        "wide", "Occluded", "Read it so.",
+        [Column("method", "Method"), Column("network", "Network"), *(Column(key, key, "share") for key in keys),
+         Column("images", "Images", "count"), Column("silent", "Silent", "count")],
+        [
+            {"method": f"A methods, number {row}", "network": network, "images": 6, "silent": 0,
+             **dict.fromkeys(keys, Measured(0.5, 0.358, 0.999, 6))}
+            for network in networks for row in range(8)
+        ],
+    )  # fmt: skip
+    text = printed(made(tables=[table]), width)
+    assert "Too wide" not in text
+    assert "more rows" not in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+    lines = [line.strip() for line in text.splitlines()]
+    assert [line for line in lines if line in networks] == list(networks)
+    assert text.count("A methods, number 7") == 2
+    assert text.count("35.8–99.9") == 2 * 8 * len(keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.errors import ModelError, UsageError
-from casebase.explain import service
+from casebase.explain import sentences, service
 from casebase.explain.figures import legible, map_figure, saliency_drawn, sides
 from casebase.explain.map_words import curve_alt, figures, notes, said
 from casebase.explain.render_curve import curve_svg
@@ -186,7 +187,28 @@ def test_what_a_check_says() -> None:
         "with 40 % hidden this map counts for more than each of 5 random ones" in said(check(0.0, 9, random=0.0)).text
     )
     assert figures(check(0.6, 0)) == "20 % hidden P −0.60, at random −0.05: more than chance"
-    assert figures(check(-0.1, 20)) == "20 % hidden P +0.10, at random −0.05: no more than chance"
+    assert figures(check(-0.1, 19)) == "20 % hidden P +0.10, at random −0.05: no more than chance"
+
+
+def test_a_map_that_counts_at_a_fifth_and_not_where_more_is_hidden_is_not_simply_called_good() -> None:
+    back = replace(check(0.6, 0), marked_curve=(0.9, 0.8, 0.3, 0.75))
+    assert said(back).level is Level.CAUTION
+    assert said(back).text == (
+        "Hiding what this map marks counts for more than chance with 20 % hidden, and for no more than chance "
+        "with 40 %."
+    )
+
+
+def test_a_map_whose_hiding_raises_its_class_beyond_chance_speaks_against_it_and_is_not_called_nothing() -> None:
+    risen = check(-0.93, 20, random=-0.03)
+    assert said(risen).text == (
+        "Hiding what this map marks raises P(cat), more than any of 20 random choices: it marks what speaks against "
+        "cat, not for it."
+    )
+    assert said(risen).level is Level.CAUTION
+    assert figures(risen) == "20 % hidden P +0.93, at random +0.03: against the class, more than chance"
+    assert sentences.deletion(risen).text.endswith("This map marks what speaks against cat, not for it.")
+    assert "means nothing" in said(check(-0.93, 19)).text
 
 
 def test_the_curve_is_drawn_from_its_numbers_and_told_to_those_who_do_not_see_it() -> None:

@@ -148,6 +148,23 @@ def test_the_worst_finding_leads_and_the_first_share_is_drawn(pages: EvaluationP
     assert "83.8 to 95.2, n = 100" in text
 
 
+def test_a_headline_names_its_figure_where_the_words_of_its_row_stand_under_a_head(pages: EvaluationPages) -> None:
+    table = Table(
+        "first", "Drop", "Read it so.",
+        [Column("method", "Method"), Column("drop", "Average drop", "share", "how much is lost; 0 is perfect"),
+         Column("reading", "Not clear of")],
+        [{"method": "CAM", "drop": Measured(0.4, 0.3, 0.5, 9), "reading": "Average drop: All ones"}],
+    )  # fmt: skip
+    drawn = pages.page(made(tables=[table])).split('class="bars headlines"')[1].split("</section>")[0]
+    assert "<p>Average drop: how much is lost; 0 is perfect. Not clear of: Average drop: All ones.</p>" in drawn
+    several = [*table.columns, Column("network", "Network")]
+    named = replace(table, columns=several, rows=[{**table.rows[0], "network": "torchvision:resnet18"}])
+    assert "<span>CAM on torchvision:resnet18</span>" in pages.page(made(tables=[named]))
+    bare = replace(table, rows=[{**table.rows[0], "reading": ""}])
+    drawn = pages.page(made(tables=[bare])).split('class="bars headlines"')[1].split("</section>")[0]
+    assert "<p>Average drop: how much is lost; 0 is perfect.</p>" in drawn
+
+
 def test_rows_beyond_those_shown_are_named_and_in_the_files(pages: EvaluationPages, tmp_path: Path) -> None:
     text = pages.page(made())
     assert "1 more row is in tables/first.csv" in text

@@ -154,7 +154,7 @@ def test_a_deletion_that_does_not_convince_says_what_the_map_does_not_show() -> 
     )
     bad = sentences.deletion(Deletion("cat", 0.2, -0.05, 0.04, 18, 20))
     assert "raises P(cat) by 0.05" in bad.text
-    assert bad.text.endswith("This map does not mark what the answer depends on.")
+    assert bad.text.endswith("This map does not mark what P(cat) depends on.")
     assert bad.level == Level.CAUTION
     nowhere = sentences.deletion(Deletion("cat", 0.2, 0.004, 0.001, 3, 20))
     assert nowhere.text.endswith("says nothing for or against the map.")

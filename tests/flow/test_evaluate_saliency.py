@@ -208,6 +208,19 @@ def test_bad_masks_are_told_before_the_work(
     assert harm == "missing" or "2.png" in said
 
 
+def test_a_coco_file_without_these_images_is_not_told_to_have_names_of_png_files(
+    pictures: Path, model: Path, call: Call, tmp_path: Path
+) -> None:
+    image = {"id": 1, "file_name": "elsewhere.jpg", "width": 48, "height": 40}
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9], "segmentation": [], "iscrowd": 0, "area": 81}
+    named = {"images": [image], "annotations": [box], "categories": [{"id": 1, "name": "cat"}]}
+    (tmp_path / "coco.json").write_text(json.dumps(named), encoding="utf-8")
+    done = refused(call, pictures, "--model", model, *QUICK, "--metric", "iou", "--masks", tmp_path / "coco.json")
+    said = done.expect(1).sentence
+    assert "none of the 4 images has a mask in" in said
+    assert "its annotations go by the file names of the images, such as 0." in said
+
+
 def test_a_metric_that_needs_masks_asks_for_them(pictures: Path, model: Path, call: Call) -> None:
     said = refused(call, pictures, "--model", model, "--metric", "iou").expect(2).sentence
     assert "--masks" in said

@@ -270,6 +270,10 @@ def test_a_network_without_places_says_so(networks: str, names: Path, stranger: 
     assert (cam["overlay"], cam["deletion"], cam["size"]) == (None, None, None)
     assert other["problem"] is None
     assert any(warning.startswith("Grad-CAM: ") for warning in value["warnings"])
+    text = call(*ask, "--method", "gradcam", "--method", "occlusion").expect(0).out
+    (line,) = (line for line in text.splitlines() if line.startswith("Grad-CAM"))
+    assert line.split()[-3:] == ["no", "map", "–"]
+    assert "nowhere" not in line  # it was not looked for, which is another thing than a map that lies nowhere
 
 
 def test_maps_that_are_not_finite_are_not_shown(

@@ -132,7 +132,7 @@ def test_an_interval_clear_of_the_best_baseline_is_said_and_one_that_is_not_is_m
     assert cells["noise"]["clear"] == "0 of 1"
     assert "Left: " in str(cells["noise"]["reading"])
     first, second = list(_headlines(found))[:2]  # a row's own figure, called by its name
-    assert (first.name, first.reading, second.reading) == ("Bright", "Left", "Left")
+    assert (first.name, first.reading, second.reading) == ("Bright", "Left.", "Left.")
 
 
 def test_a_flip_between_metrics_is_said_in_words(network: ExplainedNetwork, images: list[bench.BenchImage]) -> None:
