@@ -77,7 +77,8 @@ METRICS: tuple[Metric, ...] = (
         source="Chattopadhyay et al. 2018, Grad-CAM++, https://arxiv.org/abs/1710.11063",
         figures=(
             Figure("average_drop", "Average drop", "lower", "share", "Relative loss of softmax when the image is "
-                   "multiplied by its map; a map of ones scores a perfect 0, so read it beside the map's mean."),
+                   "multiplied by its map; a map of ones scores a perfect 0, so read it beside the map's mean.",
+                   given=frozenset({"ones"})),
             Figure("increase", "Increase in confidence", "higher", "share", "Share of images whose softmax rises when "
                    "the image is multiplied by its map.", counted=True),
             Figure("map_mean", "Mean of the map", None, "share", "How much of the image the map lets through."),

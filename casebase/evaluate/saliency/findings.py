@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from casebase.evaluate.saliency.marks import Outcome, Row
-from casebase.evaluate.saliency.summary import Against, Summary
+from casebase.evaluate.saliency.marks import NO_MAPS, Outcome, Row
+from casebase.evaluate.saliency.summary import FEWEST, Against, Summary
 from casebase.evaluations import told
 from casebase.explanations import Level, Statement
 from casebase.reading import printable
@@ -69,7 +69,7 @@ def _clear(summary: Summary) -> Iterator[Statement]:
             continue
         found = [summary.cleared(row, metric, figure) for metric, figure in outcome.figures()]
         judged = [one for one in found if one is not None and one.difference.n > 0]
-        if not judged:
+        if not judged or judged[0].difference.n < FEWEST:
             continue
         failed = [one for one in judged if not one.ahead]
         if not failed:
@@ -133,22 +133,28 @@ def _left_out(outcome: Outcome) -> Iterator[Statement]:
         )
     n = len(outcome.images) - len(outcome.skipped)
     if n < FEW:
-        yield Statement(
-            f"{n} {'image is' if n == 1 else 'images are'} few: intervals over so little are rough, and narrower than "
-            "they should be.",
-            Level.CAUTION,
-        )
+        few = f"{n} {'image is' if n == 1 else 'images are'} few: "
+        rough = "intervals over so little are rough, and narrower than they should be."
+        nothing = f"with fewer than {FEWEST} no method is said to beat a baseline or another method."
+        yield Statement(few + (nothing if n < FEWEST else rough), Level.CAUTION)
     if outcome.damaged:
         yield Statement(f"{outcome.damaged} damaged files of earlier runs were made anew.", Level.PLAIN)
     if outcome.problem is not None:
         yield Statement(f"The next run starts from the beginning: {outcome.problem}.", Level.CAUTION)
+    reasons: dict[tuple[str, ...], list[str]] = {}
     for metric in outcome.metrics:
         lacking = {
-            m.image: m.problems[metric.name] for row in outcome.rows for m in row.marks if metric.name in m.problems
+            m.image: m.problems[metric.name]
+            for row in outcome.rows
+            for m in row.marks
+            if m.problems.get(metric.name, NO_MAPS) != NO_MAPS
         }
-        named = [f"{name}: {why}" for name, why in lacking.items()]
-        if named:
-            yield Statement(f"{metric.title} lacks figures ({_listed(named)}).", Level.PLAIN)
+        if lacking:
+            reasons.setdefault(tuple(f"{name}: {why}" for name, why in lacking.items()), []).append(metric.title)
+    for named, titles in reasons.items():
+        verb = "lacks" if len(titles) == 1 else "lack"
+        said = f"{', '.join(titles)} {verb} figures for {len(named)} of {len(outcome.images)} images"
+        yield Statement(f"{said} ({_listed(named)}).", Level.CAUTION)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from casebase.evaluate.saliency.metric import Figure, Metric
 from casebase.explanations import Pixels
 
+NO_MASK = "no mask of this image, or none of it in the part that the network sees"
+NO_MAPS = "a map that no network made cannot change with it"
+"""Why a map lacks a figure: the image has no mask; a baseline has no network to ask again."""
 Values = NDArray[np.float64]
 Curve = tuple[Sequence[float], Sequence[float]]
 
@@ -98,6 +101,11 @@ class Outcome:
     strips: Mapping[str, Sequence[Strip]] = field(default_factory=dict)
     damaged: int = 0
     problem: str | None = None
+
+    @property
+    def unmasked(self) -> set[str]:
+        """Images without a mask, where masks were given."""
+        return {mark.image for row in self.rows for mark in row.marks if NO_MASK in mark.problems.values()}
 
     @property
     def networks(self) -> list[str]:

@@ -140,7 +140,8 @@ class Figure:
     """A column: ``better`` is ``higher``, ``lower`` or None; ``kind`` as in :class:`casebase.evaluations.Column`.
 
     The mean over images is shown, with a bootstrap interval. ``counted``: each image has 0 or 1, so that the mean is a
-    share of images and keeps an interval where all are alike.
+    share of images and keeps an interval where all are alike. ``given`` names baselines whose figure is the best there
+    can be by construction: nothing could beat them, so nobody is held against them.
     """
 
     key: str
@@ -149,6 +150,7 @@ class Figure:
     kind: str = "number"
     help: str = ""
     counted: bool = False
+    given: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from casebase import __version__, clock, hashing
 from casebase.errors import CasebaseError
 from casebase.evaluate.saliency import baselines
 from casebase.evaluate.saliency.kept import Kept, KeptMap, plain
-from casebase.evaluate.saliency.marks import Curve, Mark
+from casebase.evaluate.saliency.marks import NO_MAPS, NO_MASK, Curve, Mark
 from casebase.evaluate.saliency.metric import BenchSettings, Metric, Scored, Subject
 from casebase.evaluate.saliency.redrawn import Redrawn, cascade, runner_up
 from casebase.evaluate.saliency.seeing import Seen
@@ -193,7 +193,7 @@ class Workplace:
         nothing: dict[str, Any] = {"figures": {}, "curves": {}}
         lacking = [need for need in sorted(metric.needs) if getattr(subject, need) is None]
         if lacking:
-            return nothing, _LACKING.get(lacking[0], _NO_MAPS)
+            return nothing, NO_MASK if lacking[0] == "mask" else NO_MAPS
         dear = passes * metric.passes(self.settings) if metric.needs & MAPS else 0
         if dear > MOST_PASSES:
             return nothing, f"it would take {dear} forward passes an image, more than {MOST_PASSES}"
@@ -202,10 +202,6 @@ class Workplace:
         except CasebaseError as error:
             return nothing, str(error)
         return plain({"figures": found.figures, "curves": found.curves}), None
-
-
-_LACKING = {"mask": "no mask of this image, or none of it in the part that the network sees"}
-_NO_MAPS = "a map that no network made cannot change with it"
 
 
 def _told(facts: Mapping[str, Any]) -> dict[str, Any]:

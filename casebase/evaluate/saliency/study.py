@@ -38,7 +38,7 @@ def evaluation(
             "class explained": "the predicted one", "score": "softmax of that class; gradients are of its logit",
             "resize": RESIZE, "sign": plan.chosen.sign, "layer": plan.chosen.layer or "chosen by the method",
             "samples": plan.chosen.samples or "chosen by the method", "metric settings": plain(asdict(plan.settings)),
-            "left out": len(outcome.skipped) + sum(row.refused is not None for row in outcome.rows),
+            "left out": len(outcome.skipped) + len(outcome.unmasked) + sum(r.refused is not None for r in outcome.rows),
             "seed": seed, "resamples": summary.resamples,
             "interval": "95 %, percentile bootstrap over images; differences are paired", **(more or {}),
         },

@@ -90,14 +90,14 @@ class Summary:
         return Against(metric, figure, one, other, difference)
 
     def best_baseline(self, network: str, metric: Metric, figure: Figure) -> Row | None:
-        """The baseline with the best mean; None where the figure has no better, or no baseline has it."""
+        """The baseline with the best mean that was not given to it; None where there is none, or no better."""
         if figure.better is None:
             return None
         turn = -1.0 if figure.better == "lower" else 1.0
         best: tuple[float, Row] | None = None
         for row in self.outcome.of(network):
             values = row.values(metric.name, figure.key, len(self.outcome.images))
-            if row.baseline and np.isfinite(values).any():
+            if row.baseline and row.method not in figure.given and np.isfinite(values).any():
                 mean = turn * float(np.nanmean(values))
                 best = (mean, row) if best is None or mean > best[0] else best
         return None if best is None else best[1]

@@ -23,6 +23,7 @@ from casebase.evaluate.saliency.metric import BenchSettings, Figure, Metric, Sco
 from casebase.evaluate.saliency.summary import Summary
 from casebase.explain.render_evaluation import _headlines
 from casebase.explain.saliency.method import Method, MethodSettings, Network, RawMap
+from casebase.explanations import Level
 from casebase.networks import backbones
 from casebase.networks.explained import ExplainedNetwork
 
@@ -132,7 +133,7 @@ def test_an_interval_clear_of_the_best_baseline_is_said_and_one_that_is_not_is_m
     assert cells["noise"]["clear"] == "0 of 1"
     assert "Left: " in str(cells["noise"]["reading"])
     first, second = list(_headlines(found))[:2]  # a row's own figure, called by its name
-    assert (first.name, first.reading, second.reading) == ("Bright", "Left.", "Left.")
+    assert (first.name, first.reading, second.reading) == ("Bright", "Left.", "Left. Not clear of: Left: Edges.")
 
 
 def test_a_flip_between_metrics_is_said_in_words(network: ExplainedNetwork, images: list[bench.BenchImage]) -> None:
@@ -337,3 +338,36 @@ def test_a_curve_says_of_how_many_images_it_is(network: ExplainedNetwork, images
     outcome = ran(network, masked, method("bright", Made()), metrics=(catalogue.metric("iou"),))
     plots = {plot.key: plot for plot in study.evaluation(outcome, bench.Plan((), outcome.metrics), seed=0).plots}
     assert "mean of 2 images" in plots["iou"].alt
+
+
+def test_nobody_is_held_against_a_figure_that_was_given_to_a_baseline(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    whole = Figure("left", "Left", "lower", "share", given=frozenset({"ones"}))
+
+    def kept(values: NDArray[np.float32], _subject: Subject, _settings: BenchSettings) -> Scored:
+        return Scored({"left": 1.0 - float(values.mean())})
+
+    metric = Metric("left", "Kept", "made up", (whole,), kept, lambda _: 1)
+    outcome = ran(network, images, method("bright", Made()), metrics=(metric,))
+    assert np.allclose(row(outcome, "ones").values("left", "left", 6), 0.0), "as good as can be, knowing nothing"
+    best = Summary(outcome, 0).best_baseline("tiny", metric, whole)
+    assert best is not None
+    assert best.method != "ones"
+    against = Summary(outcome, 0).best_baseline("tiny", metric, replace(whole, given=frozenset()))
+    assert against is not None
+    assert against.method == "ones"
+
+
+def test_images_without_a_mask_are_counted_as_left_out_once(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    masked = replace(LEFT, needs=frozenset({"mask"}))
+    metrics = (masked, replace(masked, name="other", title="Another"))
+    outcome = ran(network, images, method("bright", Made()), metrics=metrics)
+    assert outcome.unmasked == {image.name for image in images}
+    found = study.evaluation(outcome, bench.Plan((method("bright", Made()),), metrics), seed=0)
+    assert found.settings["left out"] == 6
+    (said,) = [one for one in found.statements if "no mask of this image" in one.text]
+    assert said.text.startswith("Left half, Another lack figures for 6 of 6 images")
+    assert said.level == Level.CAUTION
