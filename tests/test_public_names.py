@@ -19,7 +19,7 @@ PUBLIC = {
         "SaliencyOptions", "Stats", "TrainOptions", "Trained", "TwinOptions", "check", "check_data", "check_maps",
         "check_out", "data_of", "demo", "doctor", "evaluate_saliency", "plan", "preview", "saliency", "train",
     },
-    "casebase.evaluate": {"BenchSettings", "SaliencyOptions", "TwinOptions"},
+    "casebase.evaluate": {"BenchSettings", "MaskChoice", "SaliencyOptions", "TwinOptions"},
     "casebase.explain": {
         "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "Wanted", "compose", "dumps", "entry_commands",
         "explain", "gather", "saliency_drawn", "times",

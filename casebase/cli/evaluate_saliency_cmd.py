@@ -14,13 +14,13 @@ from casebase.cli import exits, options
 from casebase.cli.evaluate_cmd import OutOption, SplitOption, show
 from casebase.commands import again
 from casebase.errors import NoCaseBase
-from casebase.evaluate import BenchSettings, SaliencyOptions
+from casebase.evaluate import BenchSettings, MaskChoice, SaliencyOptions
 
 if TYPE_CHECKING:
     from casebase.cli.screen import Screen
     from casebase.evaluations import Evaluation
 
-WHAT, MEASURE = "What is explained", "How it is measured"
+WHAT, MEASURE, MASKS = "What is explained", "How it is measured", "How masks are read"
 ALONE = Path("evaluate-saliency")
 """The folder that is written where there is no base."""
 KEPT = ".kept"
@@ -72,12 +72,35 @@ def saliency(
     masks: Annotated[
         Path | None, typer.Option(help="Masks of the objects: PNG, COCO or VOC.", rich_help_panel=MEASURE)
     ] = None,
+    mask_value: Annotated[
+        list[int] | None,
+        typer.Option(help="Value of the object in index masks, repeatable.", metavar="N", rich_help_panel=MASKS),
+    ] = None,
+    mask_ignored: Annotated[
+        list[int] | None,
+        typer.Option(help="Value that counts neither way, repeatable.", metavar="N", rich_help_panel=MASKS),
+    ] = None,
+    mask_part: Annotated[
+        str | None, typer.Option(help="One part of drawn birds.", metavar="NAME", rich_help_panel=MASKS)
+    ] = None,
+    mask_category: Annotated[
+        str | None, typer.Option(help="One class of COCO or VOC.", metavar="NAME", rich_help_panel=MASKS)
+    ] = None,
+    mask_as_stored: Annotated[
+        bool,
+        typer.Option("--mask-as-stored", help="Drawn on pixels not turned by EXIF.", rich_help_panel=MASKS),
+    ] = False,
     threshold: Annotated[
         str, typer.Option(help="How a map becomes a mask.", metavar="RULE", rich_help_panel=MEASURE)
     ] = _DEFAULT.threshold,
     level: Annotated[
-        float, typer.Option(help="Its share or fraction.", metavar="SHARE", rich_help_panel=MEASURE)
-    ] = _DEFAULT.level,
+        float | None,
+        typer.Option(
+            help="Its share or fraction [default: 0.25; percentile 0.75, relative_to_max 0.5].",
+            metavar="SHARE",
+            rich_help_panel=MEASURE,
+        ),
+    ] = None,
     fill: Annotated[
         str, typer.Option(help="What hidden pixels become.", metavar="FILL", rich_help_panel=MEASURE)
     ] = _DEFAULT.fill,
@@ -105,7 +128,9 @@ def saliency(
     chosen = options.chosen(base, seed=seed, device=device)
     wanted = SaliencyOptions(
         images=images or (), split=split, models=model or (), weights=weights or (), untrained=untrained,
-        methods=method or (), metrics=metric or (), masks=masks, layer=layer, sign=sign, samples=samples, limit=limit,
+        methods=method or (), metrics=metric or (), masks=masks,
+        mask_choice=MaskChoice(mask_value, mask_ignored, mask_part, mask_category, mask_as_stored),
+        layer=layer, sign=sign, samples=samples, limit=limit,
         against=against, fresh=fresh, bench=BenchSettings(threshold=threshold, level=level, fill=fill),
     )  # fmt: skip
     measured = _measured(chosen, wanted, screen, out)

@@ -10,7 +10,7 @@ of one picture are held against the same random pictures: 3 passes a map and 30 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,6 @@ CURVE_DRAWS = 5
 """Random orders at the other shares: enough to draw the curve, too few to judge by."""
 
 Map = NDArray[np.float32]
-Probability = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,17 +96,6 @@ def outcome(
         random_high=(before, *(float(one.max()) for one in random)),
         random_draws=(0, *tried.draws),
     )
-
-
-def measure(view: Pixels, values: Map, target: str, probability: Probability, seed: int) -> Deletion:
-    """The check of one map: see :func:`trial` and :func:`outcome`.
-
-    ``view`` is ``(H, W, 3) uint8``, ``values`` a map of any size, ``probability`` maps views ``(N, H, W, 3)`` to the
-    target's softmax ``(N,)``; it is called once, the intact picture first.
-    """
-    tried = trial(view, [values], seed)
-    scores = probability(np.concatenate([view[None], tried.views]))
-    return outcome(tried, 0, float(scores[0]), scores[1:], target=target)
 
 
 def _hide(view: Pixels, blurred: Pixels, cells: NDArray[np.int64]) -> Pixels:

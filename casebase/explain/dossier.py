@@ -106,7 +106,7 @@ def gather(
         contrasts=contrasts,
         confusion={label: dict(sorted(row.items())) for label, row in sorted(found.confusion.items())},
         accuracy=grouped_share(np.array(found.good), found.groups, choice.seed),
-        statements=_worst_first([*part.statements(), *_findings(drafts, len(shown), found.total)]),
+        statements=verdict.worst_first([*part.statements(), *_findings(drafts, len(shown), found.total)]),
         facts=facts,
         settings=_settings(choice, part),
     )
@@ -194,11 +194,6 @@ def _matched(entries: Sequence[Entry], right: Sequence[Entry], each: int) -> tup
 def _trust(entry: Entry) -> float:
     trust = entry.retrieval.trust.trust_score
     return 0.5 if trust is None else trust / (1.0 + trust)
-
-
-def _worst_first(said: Sequence[Statement]) -> list[Statement]:
-    """Alarms, then cautions; what is no warning keeps its order."""
-    return sorted(said, key=lambda one: min(verdict.WEIGHT[one.level], verdict.WEIGHT[Level.PLAIN]))
 
 
 def _findings(entries: Sequence[Entry], shown: int, total: int) -> list[Statement]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from casebase.explain import mapping
 from casebase.explain.sentences import SLIGHT, against
 from casebase.explanations import SEGMENTS, Deletion, Level, SaliencyMap, Statement
@@ -21,7 +24,12 @@ MUCH_CHANCE = 0.2
 
 def speckled(found: SaliencyMap) -> bool:
     """Whether a map is one of single pixels, to be drawn coarser than it is."""
-    return SEGMENTS not in found.facts and min(found.values.shape) > 2 * max(DRAWN_CELLS)
+    return SEGMENTS not in found.facts and of_pixels(found.values)
+
+
+def of_pixels(values: NDArray[np.float32]) -> bool:
+    """Whether a map ``(H, W)`` is so fine that single pixels of it cannot be seen."""
+    return bool(min(values.shape) > 2 * max(DRAWN_CELLS))
 
 
 def title(method: str) -> str:

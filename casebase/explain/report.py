@@ -9,7 +9,7 @@ from casebase.answers import Neighbour, Retrieval, Role
 from casebase.commands import named, typed
 from casebase.explain import evidence_words, map_words, sentences, verdict
 from casebase.explain.figures import Gallery
-from casebase.explain.service import looked_at, shown_cases
+from casebase.explain.work import looked_at, shown_cases
 from casebase.explanations import QUERY_ID, Card, Explanation, Level, Panel, Report, Section, Side, Statement
 from casebase.panel import Contender
 from casebase.reading import STANDARD_INPUT, percent, printable

@@ -7,7 +7,7 @@ and forward passes are batched across answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase import clock, reading
-from casebase.answers import Neighbour, Retrieval
+from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.commands import named
 from casebase.errors import ImageError, ModelError
@@ -24,14 +24,13 @@ from casebase.explain.album import Album, Look, Thumbnail, ahead, in_threads
 from casebase.explain.passes import Passes, Read
 from casebase.explain.saliency import names
 from casebase.explain.saliency.method import MethodSettings, Network
-from casebase.explanations import QUERY_ID, Deletion, Explanation, Pixels, SaliencyMap, Shown, WhereMap, frozen
+from casebase.explain.work import Block, Work, mapped_cases, shown_cases
+from casebase.explanations import QUERY_ID, Explanation, Shown, WhereMap, frozen
 from casebase.maps import Maps, MapsWanted
 from casebase.panel import low_margin
 from casebase.ports import Matrix, Reading, Vector
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
 
-RIVALS_MAPPED = 3
-MAPPED = 5
 LOOSE = 0.01
 BACKGROUND = 16
 """Random cases that a method which needs a background starts from."""
@@ -91,91 +90,6 @@ def explain(
     """Look at one query and at every case that will be shown; see :class:`Explainer` for many."""
     explainer = Explainer(network, classes, thumbnail, megapixels=megapixels)
     return next(explainer.explain([(retrieval, picture)], wanted, facts))
-
-
-def panel_rows(retrieval: Retrieval) -> list[Neighbour]:
-    """The cases that stand for the classes side by side."""
-    return [row for one in retrieval.panel for row in (one.agreed, one.nearer) if row is not None]
-
-
-def shown_cases(retrieval: Retrieval, *, panel: bool = False) -> dict[str, Neighbour]:
-    """Every case of a retrieval by id: all of them are shown as pictures."""
-    rows = [*retrieval.nearest, *retrieval.twins, *retrieval.counterfactuals, *retrieval.semi_factuals]
-    rows += panel_rows(retrieval) if panel else []
-    found: dict[str, Neighbour] = {}
-    for row in rows:
-        found.setdefault(row.case.id, row)
-    return found
-
-
-def mapped_cases(retrieval: Retrieval, *, panel: bool = False) -> set[str]:
-    """Ids of the cases that get maps, a forward pass each: the first of each list and of the rivals asked about."""
-    rows = [*retrieval.nearest[:MAPPED], *retrieval.twins[:MAPPED], *retrieval.semi_factuals[:MAPPED]]
-    for name in mapped_rivals(retrieval):
-        rows += retrieval.of_rival(name)[:MAPPED]
-    rows += panel_rows(retrieval) if panel else []
-    return {row.case.id for row in rows}
-
-
-def mapped_rivals(retrieval: Retrieval) -> list[str]:
-    """The rivals that get maps: the query's label, where it is known and one of them, and the likeliest."""
-    names = [rival.name for rival in retrieval.rivals]
-    label = retrieval.query.label
-    return list(dict.fromkeys([*([label] if label in names and label is not None else []), *names[:RIVALS_MAPPED]]))
-
-
-def looked_at(retrieval: Retrieval) -> list[str]:
-    """The rivals in the order in which their maps are shown: the label first, where it is known and not the answer."""
-    label = retrieval.query.label
-    first = [] if label is None or label == retrieval.called else [label]
-    return list(dict.fromkeys([*first, *(rival.name for rival in retrieval.rivals)]))
-
-
-@dataclass(eq=False)
-class _Work:
-    """One answer on its way to an explanation. Pictures are named by their pixels; ``query`` is None where lost."""
-
-    retrieval: Retrieval
-    cases: Mapping[str, Neighbour]
-    shown: dict[str, Shown]
-    query: Look | None
-    query_key: str
-    panel: bool
-    mapped: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    saliency: dict[tuple[str, str], SaliencyMap] = field(default_factory=dict)
-    where: dict[str, WhereMap] = field(default_factory=dict)
-    deletions: list[Deletion] = field(default_factory=list)
-
-    def key(self, image: str) -> str:
-        """The key of the query's or a case's pixels."""
-        return self.query_key if image == QUERY_ID else self.cases[image].case.pixel_hash
-
-    def asked(self, knows: Callable[[str], bool], *, cases: bool) -> list[tuple[str, str]]:
-        """The (image, class) pairs that get a saliency map; without ``cases`` only the query's that are shown."""
-        pairs: list[tuple[str, str]] = []
-        if self.query is not None:
-            rivals = mapped_rivals(self.retrieval) if cases else looked_at(self.retrieval)[:1]
-            pairs += [(QUERY_ID, name) for name in (self.retrieval.called, *rivals)]
-        if cases:
-            pairs += [(name, self.cases[name].case.predicted) for name in self.mapped]
-        return [(image, target) for image, target in dict.fromkeys(pairs) if knows(target)]
-
-    def checked(self) -> list[SaliencyMap]:
-        """The query's maps that are shown and say something."""
-        found = [
-            self.saliency.get((QUERY_ID, name)) for name in (self.retrieval.called, *looked_at(self.retrieval)[:1])
-        ]
-        return [one for one in found if one is not None and one.degenerate is None]
-
-
-@dataclass(eq=False)
-class _Block:
-    """Answers that are explained together, the views at hand by key, and what the network read of them."""
-
-    works: Sequence[_Work]
-    views: Mapping[str, Pixels]
-    reads: Mapping[str, Read] = field(default_factory=dict)
 
 
 class Explainer:
@@ -262,11 +176,11 @@ class Explainer:
         spent = (clock.seconds() - started) / len(block)
         return [_finished(work, facts, spent, note) for work in looked.works]
 
-    def _look(self, block: Sequence[tuple[Retrieval, Query]], *, panel: bool) -> _Block:
+    def _look(self, block: Sequence[tuple[Retrieval, Query]], *, panel: bool) -> Block:
         queries = in_threads(self._query, [query for _, query in block])
         panels = [panel or low_margin(retrieval) for retrieval, _ in block]
         works = [
-            _Work(retrieval, shown_cases(retrieval, panel=beside), shown, seen, query.pixel_hash, beside)
+            Work(retrieval, shown_cases(retrieval, panel=beside), shown, seen, query.pixel_hash, beside)
             for (retrieval, query), (shown, seen, _), beside in zip(block, queries, panels, strict=True)
         ]
         for work, (_, _, told) in zip(works, queries, strict=True):
@@ -292,9 +206,9 @@ class Explainer:
             for reason, paths in lost.items():
                 more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
                 work.warnings.append(f"{reading.printable(paths[0])}{more}: {reason}; shown by thumbnail, without maps")
-        return _Block(works, views)
+        return Block(works, views)
 
-    def _read(self, block: _Block, wanted: Wanted) -> None:
+    def _read(self, block: Block, wanted: Wanted) -> None:
         """One pass over every picture whose feature maps are needed, for where maps or for saliency."""
         cams = wanted.method == mapping.DEFAULT and self._passes.closed
         keys = dict[str, None]()
@@ -319,7 +233,7 @@ class Explainer:
             return ({} if small is None else {QUERY_ID: small}), None, told
         return {QUERY_ID: shown}, seen, None
 
-    def _saliency(self, block: _Block, method: str, seed: int) -> None:
+    def _saliency(self, block: Block, method: str, seed: int) -> None:
         cases = mapping.maps_cases(method)
         wanted = [
             (work, image, target)
@@ -343,8 +257,8 @@ class Explainer:
             if found.degenerate and image == QUERY_ID:
                 work.warnings.append(f"the map for {reading.printable(target)} means nothing: {found.degenerate}")
 
-    def _deletions(self, works: Sequence[_Work], seed: int) -> None:
-        suspects: list[tuple[_Work, mapping.Suspect]] = []
+    def _deletions(self, works: Sequence[Work], seed: int) -> None:
+        suspects: list[tuple[Work, mapping.Suspect]] = []
         for work in works:
             shown = work.checked()
             if shown and work.query is not None:
@@ -354,7 +268,7 @@ class Explainer:
         for (work, _), told in zip(suspects, found, strict=True):
             work.deletions += told
 
-    def _where(self, block: _Block) -> None:
+    def _where(self, block: Block) -> None:
         for work in block.works:
             reason = self._unsplit(work)
             if reason is not None:
@@ -364,7 +278,7 @@ class Explainer:
                 called = work.retrieval.called
                 _where_of(work, block.reads, self._network.class_weights(called) if weighted else None)
 
-    def _unsplit(self, work: _Work) -> str | None:
+    def _unsplit(self, work: Work) -> str | None:
         """Why the likeness of this answer's pairs has no exact split over cells; None where it has."""
         space = work.retrieval.search.space
         if space not in (NETWORK_SPACE, CONTRIBUTION):
@@ -377,7 +291,7 @@ class Explainer:
         return None
 
 
-def _where_of(work: _Work, reads: Mapping[str, Read], weights: Vector | None) -> None:
+def _where_of(work: Work, reads: Mapping[str, Read], weights: Vector | None) -> None:
     query = reads[work.query_key]
     for name in work.mapped:
         other, similarity = reads[work.key(name)], work.cases[name].similarity
@@ -393,7 +307,7 @@ def _where_of(work: _Work, reads: Mapping[str, Read], weights: Vector | None) ->
             work.where[name] = WhereMap(frozen(query_side), frozen(case_side), name, similarity, residual)
 
 
-def _finished(work: _Work, facts: Mapping[str, str], spent: float, note: str | None) -> Explanation:
+def _finished(work: Work, facts: Mapping[str, str], spent: float, note: str | None) -> Explanation:
     before = work.retrieval.seconds
     return Explanation(
         retrieval=work.retrieval, shown=work.shown, saliency=work.saliency, where=work.where,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from casebase.answers import Retrieval, Role
 from casebase.correctness import Calibrated
@@ -14,6 +15,11 @@ from casebase.reading import percent, printable
 WEIGHT = {Level.ALARM: 0, Level.CAUTION: 1, Level.PLAIN: 2, Level.CALM: 3}
 _CALM = Statement("Nothing here speaks against the answer.", Level.CALM)
 _Fact = tuple[Statement, ...]
+
+
+def worst_first(said: Sequence[Statement]) -> list[Statement]:
+    """Alarms, then cautions; what is no warning keeps its order."""
+    return sorted(said, key=lambda one: min(WEIGHT[one.level], WEIGHT[Level.PLAIN]))
 
 
 def verdicts(answer: Retrieval) -> tuple[Statement, list[Statement]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from casebase import parts, reading
 from casebase.errors import DataError, ImageError, UsageError
-from casebase.evaluate.saliency.options import SaliencyOptions
+from casebase.evaluate.saliency.options import MaskChoice, SaliencyOptions
 from casebase.indexer.sources import MANIFESTS, Listed, open_source
 from casebase.parts import TEST, TRAINING
 from casebase.reading import SUFFIXES, printable
@@ -43,7 +44,7 @@ def images_of(
         listed = _held_out(store, options.split, notes)
     chosen = _limited(listed, options.limit)
     read = partial(reading.read, megapixels=settings.max_megapixels)
-    masks = None if options.masks is None else _masks(options.masks, chosen, read)
+    masks = None if options.masks is None else _masks(options.masks, options.mask_choice, chosen, read)
     found = [
         BenchImage(name, partial(read, path), group, None if masks is None else partial(_mask, masks, path))
         for name, path, _, group in chosen
@@ -51,14 +52,14 @@ def images_of(
     return found, notes, None if masks is None else masks.facts
 
 
-def _masks(place: Path, images: Sequence[Image], read: Callable[[Path], reading.Picture]) -> Masks:
+def _masks(place: Path, choice: MaskChoice, images: Sequence[Image], read: Callable[[Path], reading.Picture]) -> Masks:
     """Masks of the images, each looked at before the work: one that is empty or of another size is an error.
 
     Raises ``DataError`` with the file's name, also where no image has a mask.
     """
     from casebase.evaluate.saliency.annotations import open_masks
 
-    masks = open_masks(place)
+    masks = open_masks(place, **asdict(choice))
     paths = [path for _, path, _, _ in images if masks.has(path)]
     if not paths:
         name = images[0][1]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from casebase.explain.deletion import CELLS, CURVE_DRAWS, DRAWS, SHARE, SHARES, measure, outcome, trial
+from casebase.explain.deletion import CELLS, CURVE_DRAWS, DRAWS, SHARE, SHARES, outcome, trial
 from casebase.explanations import Deletion
 
 SIDE = 70  # ten pixels to a cell
@@ -35,6 +37,16 @@ def corner(row: int, column: int) -> NDArray[np.float32]:
 
 
 UPPER_RIGHT = (slice(0, 30), slice(40, 70))
+Probability = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def measure(
+    view: NDArray[np.uint8], values: NDArray[np.float32], target: str, probability: Probability, seed: int
+) -> Deletion:
+    """The check of one map, the intact picture asked first."""
+    tried = trial(view, [values], seed)
+    scores = probability(np.concatenate([view[None], tried.views]))
+    return outcome(tried, 0, float(scores[0]), scores[1:], target=target)
 
 
 def test_a_map_on_what_counts_is_convincing() -> None:

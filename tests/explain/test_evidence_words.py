@@ -12,7 +12,7 @@ from casebase.answers import Rival, Role
 from casebase.correctness import Calibrated, Comparison, Difference, uncalibrated
 from casebase.explain import evidence_words
 from casebase.explain.render_html import HtmlRenderer
-from casebase.explain.service import mapped_cases, shown_cases
+from casebase.explain.work import mapped_cases, shown_cases
 from casebase.explanations import Level
 from casebase.panel import Contender
 from casebase.rerank import Choice, Gain, Reranked

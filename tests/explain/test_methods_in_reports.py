@@ -20,7 +20,8 @@ from casebase.explain.map_words import curve_alt, figures, notes, said
 from casebase.explain.render_curve import curve_svg
 from casebase.explain.saliency import catalogue, names
 from casebase.explain.saliency.method import Method, MethodSettings, Network, RawMap, Saliency
-from casebase.explain.service import Explainer, Wanted, looked_at
+from casebase.explain.service import Explainer, Wanted
+from casebase.explain.work import looked_at, mapped_cases, shown_cases
 from casebase.explanations import QUERY_ID, SEGMENTS, Deletion, Level, SaliencyMap
 from casebase.networks.explained import ExplainedNetwork
 from tests.explain.test_together import Asked, files  # noqa: F401  # a fixture
@@ -103,7 +104,7 @@ def test_a_costly_method_maps_the_query_alone_and_the_page_says_so(
 def test_a_cheap_method_maps_the_cases_too(network: ExplainedNetwork, asked: Asked, made: list[Striped]) -> None:
     (one,) = Explainer(network, network.classes or (), lambda _: None).explain(asked.pairs()[:1], Wanted("quick"), {})
     assert one.map_note is None
-    assert {image for image, _ in one.saliency} == {QUERY_ID, *service.mapped_cases(one.retrieval)}
+    assert {image for image, _ in one.saliency} == {QUERY_ID, *mapped_cases(one.retrieval)}
 
 
 def test_of_signed_maps_what_speaks_for_the_class_is_shown(
@@ -146,7 +147,7 @@ def test_the_background_is_random_cases_of_the_base_or_the_mean_colour(
 
 
 def _cases(asked: Asked) -> list[Case]:
-    return [row.case for answer in asked.answers for row in service.shown_cases(answer).values()]
+    return [row.case for answer in asked.answers for row in shown_cases(answer).values()]
 
 
 def test_a_method_that_cannot_is_an_error_where_it_was_asked_for(

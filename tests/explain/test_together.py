@@ -16,7 +16,8 @@ from casebase import reading
 from casebase.answers import Retrieval
 from casebase.cases import Case, SourceImage
 from casebase.explain import service
-from casebase.explain.service import Explainer, Wanted, mapped_cases
+from casebase.explain.service import Explainer, Wanted
+from casebase.explain.work import mapped_cases, shown_cases
 from casebase.explanations import QUERY_ID, Explanation
 from casebase.networks.explained import ExplainedNetwork
 from casebase.ports import Entry
@@ -143,7 +144,7 @@ def test_a_picture_in_many_lists_is_decoded_and_read_once(
     monkeypatch.setattr("casebase.explain.album.reading.read", counted)
     counting = Counting(network)
     told = list(explainer(counting).explain(asked.pairs(), Wanted(), {}))
-    shown = {row.case.id for answer in asked.answers for row in service.shown_cases(answer).values()}
+    shown = {row.case.id for answer in asked.answers for row in shown_cases(answer).values()}
     assert len(opened) == len(set(opened)) == len(shown)
     mapped = {name for answer in asked.answers for name in mapped_cases(answer)}
     assert {len(one.deletions) for one in told} <= {1, 2}

@@ -166,6 +166,28 @@ def test_masks_give_agreement(pictures: Path, masks: Path, model: Path, call: Ca
     assert (read["kind"], read["values"], read["ignored"]) == ("binary", "not 0", [])
 
 
+def test_how_masks_are_read_can_be_chosen(pictures: Path, masks: Path, model: Path, call: Call) -> None:
+    for path in masks.iterdir():
+        index = np.full((40, 48), 7, np.uint8)
+        index[10:30, 10:30], index[0:5] = 5, 9
+        Image.fromarray(index).save(path)
+    line = ("--model", model, "--method", "gradcam", "--metric", "energy", "--masks", masks)
+    told = refused(call, pictures, *line).expect(1).sentence
+    assert "values" in told
+    value = call(
+        "evaluate", "saliency", pictures, *line, "--mask-value", "5", "--mask-ignored", "9", "--json", "--quiet",
+        "--out", pictures.parent / "o",
+    ).expect(0).json  # fmt: skip
+    assert (value["settings"]["masks"]["values"], value["settings"]["masks"]["ignored"]) == ([5], [9])
+    ones = next(row for row in value["rows"] if row["table"] == "energy" and row["key"] == "ones")
+    assert ones["energy_n"] == 4
+
+
+def test_a_choice_of_masks_without_masks_is_told(pictures: Path, model: Path, call: Call) -> None:
+    said = refused(call, pictures, "--model", model, "--mask-value", "5").expect(2).sentence
+    assert "belongs to --masks" in said
+
+
 def refused(call: Call, pictures: Path, *more: object) -> Outcome:
     return call("evaluate", "saliency", pictures, "--out", pictures.parent / "o", "--quiet", *more)
 

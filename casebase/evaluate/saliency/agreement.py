@@ -106,7 +106,7 @@ def _compared(values: Map, subject: Subject) -> tuple[Mask, Mask]:
 
 def _iou(values: Map, subject: Subject, settings: BenchSettings) -> Scored:
     mask, counts = _compared(values, subject)
-    part = hiding.mask_of(values, settings.threshold, settings.level)[counts]
+    part = hiding.mask_of(values, settings.threshold, settings.cut)[counts]
     among, object_ = values[counts], mask[counts]
     best, _ = best_iou(among, object_)
     return Scored({"iou": iou(part, object_), "iou_max": best}, {"iou": iou_curve(among, object_)})

@@ -15,7 +15,7 @@ from typing import Any
 from casebase.errors import DataError, UsageError
 from casebase.evaluate.saliency.coco import Coco
 from casebase.evaluate.saliency.mask_files import open_files
-from casebase.evaluate.saliency.masks import Bits, Mask, Reader, Size, orientation, seen, stored_size, turned
+from casebase.evaluate.saliency.masks import Mask, Reader, Size, orientation, seen, stored_size, turned
 from casebase.evaluate.saliency.voc import BOXES, SEGMENTS, open_voc
 from casebase.reading import printable
 
@@ -50,10 +50,6 @@ class Masks:
         found = self.reader.read(image, stored_size(size, turn))
         ignored = None if found.ignored is None else turned(found.ignored, turn)
         return replace(found, inside=turned(found.inside, turn), ignored=ignored)
-
-    def mask_of(self, image: Path, size: Size) -> Bits:
-        """The object's pixels ``(H, W) bool``; as :meth:`read`."""
-        return self.read(image, size).inside
 
 
 def open_masks(

@@ -109,7 +109,8 @@ def run(
                 maps = {row.method: found.shown for row, found in made}
                 silent = {row.method: found.mark.degenerate for row, found in made if found.mark.degenerate}
                 view = np.rint(seen.subject.unit.transpose(1, 2, 0) * 255.0).astype(np.uint8)
-                strip = Strip(image.name, seen.target, seen.subject.before, view, maps, silent)
+                fine = frozenset(row.method for row, found in made if found.fine)
+                strip = Strip(image.name, seen.target, seen.subject.before, view, maps, silent, fine)
                 strips.setdefault(network.name, []).append(strip)
     if len(skipped) == len(images):
         name, reason = next(iter(skipped.items()))

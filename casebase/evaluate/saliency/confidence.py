@@ -55,7 +55,7 @@ def _confidence(values: Map, subject: Subject, _: BenchSettings) -> Scored:
 
 
 def _occlusion(values: Map, subject: Subject, settings: BenchSettings) -> Scored:
-    mask = mask_of(checked(values, subject.fed), settings.threshold, settings.level)
+    mask = mask_of(checked(values, subject.fed), settings.threshold, settings.cut)
     unit = space_of(settings.fill) == "unit"
     image, predict = (subject.unit, subject.predict_unit) if unit else (subject.fed, subject.predict)
     share: dict[str, float | None] = {"mask_share": float(mask.mean())}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from casebase.evaluate.saliency.marks import NO_MAPS, Outcome, Row
 from casebase.evaluate.saliency.summary import FEWEST, Against, Summary
 from casebase.evaluations import told
+from casebase.explain.verdict import worst_first
 from casebase.explanations import Level, Statement
 from casebase.reading import printable
 
@@ -19,14 +20,14 @@ FEW = 20
 def statements(summary: Summary) -> list[Statement]:
     """All findings."""
     outcome = summary.outcome
-    return [
+    return worst_first([
         *_untrained(outcome),
         *_refused(outcome),
         *_silent(outcome),
         *_clear(summary),
         *_flips(summary),
         *_left_out(outcome),
-    ]  # fmt: skip
+    ])  # fmt: skip
 
 
 def _name(outcome: Outcome, row: Row) -> str:

@@ -74,7 +74,10 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """One image of the contact sheet: what the network saw and the scaled maps by method (small, as they are)."""
+    """One image of the contact sheet: what the network saw and the scaled maps by method (small, as they are).
+
+    ``fine`` names those whose maps are of single pixels.
+    """
 
     image: str
     target: str
@@ -82,6 +85,7 @@ class Strip:
     view: Pixels
     maps: Mapping[str, NDArray[np.float32]]
     silent: Mapping[str, str]
+    fine: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)

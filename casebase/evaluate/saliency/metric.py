@@ -18,6 +18,8 @@ Image = NDArray[np.float32]
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """Images ``(N, 3, H, W)`` to the softmax ``(N,)`` of the class that is explained."""
 THRESHOLDS = ("top_fraction", "percentile", "otsu", "relative_to_max")
+LEVELS: Mapping[str, float | None] = {"top_fraction": 0.25, "percentile": 0.75, "otsu": None, "relative_to_max": 0.5}
+"""What marks about a quarter of a map of different values, and half of the maximum."""
 FILLS = ("normalised_zero", "black", "image_mean", "blur", "road")
 ROAD_RULES = ("count", "percentile")
 ROAD_SPACES = ("unit", "normalised")
@@ -32,12 +34,13 @@ class BenchSettings:
     """What is chosen of the metrics; every value goes into the file beside the figures.
 
     ``threshold`` turns a map into a mask: its ``top_fraction`` (share of all pixels), the pixels above a
-    ``percentile``, above ``otsu``'s cut, or ``relative_to_max``; ``level`` is the share, percentile / 100, or fraction
-    (Otsu needs none). ``fill`` is what hidden pixels become in the four occlusion columns.
+    ``percentile``, above ``otsu``'s cut, or ``relative_to_max``; ``level`` is the share, percentile / 100, or fraction,
+    and None the usual one of the threshold (``LEVELS``; Otsu has none). ``fill`` is what hidden pixels become in the
+    four occlusion columns.
     """
 
     threshold: str = "top_fraction"
-    level: float = 0.25
+    level: float | None = None
     fill: str = "normalised_zero"
     seed: int = 0
     road_fractions: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -75,7 +78,9 @@ class BenchSettings:
             raise UsageError(f"--threshold must be one of {', '.join(THRESHOLDS)}, not {self.threshold!r}")
         if self.fill not in FILLS:
             raise UsageError(f"--fill must be one of {', '.join(FILLS)}, not {self.fill!r}")
-        if not 0 < self.level < 1:
+        if self.level is None:
+            object.__setattr__(self, "level", LEVELS[self.threshold])
+        elif not 0 < self.level < 1:
             raise UsageError(f"--level must lie between 0 and 1, not {self.level}")
         for name, known in (
             ("road_space", ROAD_SPACES), ("road_rule", ROAD_RULES), ("step_widths", WIDTHS),
@@ -90,6 +95,11 @@ class BenchSettings:
             raise UsageError("road_fractions must lie between 0 and 1, and there must be one")
         if not 0 <= self.road_noise < float("inf"):
             raise UsageError(f"road_noise must be 0 or more, not {self.road_noise}")
+
+    @property
+    def cut(self) -> float:
+        """The level as a number; 0 for Otsu's threshold, which finds its own."""
+        return 0.0 if self.level is None else self.level
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from casebase.evaluate.saliency.marks import NO_MAPS, NO_MASK, Curve, Mark
 from casebase.evaluate.saliency.metric import BenchSettings, Metric, Scored, Subject
 from casebase.evaluate.saliency.redrawn import Redrawn, cascade, runner_up
 from casebase.evaluate.saliency.seeing import Seen
+from casebase.explain.map_words import of_pixels
 from casebase.explain.saliency.method import Method, MethodSettings, Saliency, degenerate, scaled, unsigned
 from casebase.explanations import SEGMENTS
 from casebase.networks.checkpoints import digest
@@ -30,6 +32,8 @@ MOST_PASSES = 2000
 """Forward passes that a metric may spend on explaining one image again and again."""
 MAPS = frozenset({"again", "randomised", "other"})
 """Needs of metrics that make further maps; their passes are maps, each at the cost of the method."""
+FORMAT = 1
+"""Of what is remembered; raised with every change that moves a map or a figure, so that older files are made anew."""
 RESIZE = "bilinear, corners not aligned, then min-max per image"
 
 
@@ -44,10 +48,11 @@ class Maker:
 
 @dataclass(frozen=True, eq=False)
 class Explaining:
-    """A mark and the small map that it was made of, for the contact sheet."""
+    """A mark and the small map that it was made of, for the contact sheet; ``fine``: it is of single pixels."""
 
     mark: Mark
     shown: Map
+    fine: bool = False
 
 
 class Workplace:
@@ -69,7 +74,7 @@ class Workplace:
         return {
             "network": self.network.spec, "weights": digest(self.network.module.state_dict())[: 2 * hashing.SHORT],
             "preprocess": self.network.preprocess.short, "device": self.network.device,
-            "precision": self.network.precision, "casebase": __version__,
+            "precision": self.network.precision, "casebase": __version__, "torch": version("torch"), "format": FORMAT,
         }  # fmt: skip
 
     @property
@@ -112,9 +117,10 @@ class Workplace:
             seen.place, seen.subject.name, seen.target, seen.subject.before, degenerate(self._unsigned(found.values)),
             found.seconds, _told(found.facts), remembered=remembered,
         )  # fmt: skip
-        return self._scored(
+        scored = self._scored(
             mark, map_, subject, {**key, "sign": self.chosen.sign, "mask": seen.mask_key}, add, maker.method.passes
         )
+        return replace(scored, fine=of_pixels(found.values) and "superpixels" not in found.facts)
 
     def baseline(self, seen: Seen, name: str, add: Add) -> Explaining:
         """A map that knows nothing of the network, and its scores. All ones stay all ones."""

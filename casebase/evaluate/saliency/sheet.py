@@ -1,6 +1,7 @@
-"""The contact sheet: a few images, and beside each the maps of every method and baseline, as they were measured.
+"""The contact sheet: a few images, and beside each the maps of every method and baseline, drawn as reports draw them.
 
-Every map is on the same scale, 0 to 1 within its image. Which images are shown is fixed by their order, not by how well
+Every map has a scale of its own, 0 to 1. Maps of single pixels are drawn in coarser cells, since they could not be seen
+otherwise; what is measured is the map itself. Which images are shown is fixed by their order, not by how well
 they look.
 """
 
@@ -12,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from casebase import overlay
@@ -20,6 +22,7 @@ from casebase.evaluate.drawing import INK, QUIET, WARNING
 from casebase.evaluate.saliency.marks import Outcome, Strip
 from casebase.evaluate.saliency.scoring import SHOWN_SIDE
 from casebase.evaluations import Plot
+from casebase.explain.figures import legible
 from casebase.explanations import Pixels
 from casebase.reading import percent
 
@@ -61,7 +64,7 @@ def _sheet(key: str, network: str, strips: Sequence[Strip], titles: Mapping[str,
                 if name not in strip.maps:
                     continue
                 silent = name in strip.silent
-                pixels = view if silent else overlay.saliency_overlay(view, strip.maps[name])
+                pixels = view if silent else overlay.saliency_overlay(view, _drawn(strip, name))
                 axes = _cell(figure, pixels, column, top, (width, height))
                 if silent:
                     axes.text(
@@ -84,8 +87,14 @@ def _sheet(key: str, network: str, strips: Sequence[Strip], titles: Mapping[str,
         f"Contact sheet on {network}. Rows are images: {rows}. Columns are the image and then the maps of "
         f"{', '.join(titles.values())}, laid on it; yellow is 1, the most relevant, dark violet 0."
     )
-    title = f"Maps side by side on {network}: yellow is most relevant, dark violet least; one scale for each image"
+    title = (
+        f"Maps side by side on {network}: yellow is most relevant, dark violet least, each map on a scale of its own"
+    )
     return replace(drawing.whole(key, title, alt, draw, size=(width, height)), wide=True)
+
+
+def _drawn(strip: Strip, name: str) -> NDArray[np.float32]:
+    return legible(strip.maps[name]) if name in strip.fine else strip.maps[name]
 
 
 def _resized(view: Pixels) -> Pixels:

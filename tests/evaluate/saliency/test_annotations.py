@@ -54,7 +54,7 @@ LEFT[:, :2] = 1
 def test_binary_masks_of_any_kind(tmp_path: Path, factor: int, mode: str) -> None:
     written(tmp_path / "masks" / "a.png", LEFT * factor, mode)
     masks = open_masks(tmp_path / "masks")
-    np.testing.assert_array_equal(masks.mask_of(tmp_path / "a.jpg", SIZE), LEFT.astype(bool))
+    np.testing.assert_array_equal(masks.read(tmp_path / "a.jpg", SIZE).inside, LEFT.astype(bool))
     assert masks.facts["kind"] == "binary"
 
 
@@ -69,9 +69,9 @@ def test_index_masks_take_the_values_named(tmp_path: Path) -> None:
         assert found.ignored is not None
         np.testing.assert_array_equal(found.ignored, codes == 200)
     with pytest.raises(DataError, match=r"a\.png has the values 0, 4, 9, 200, a binary one has 0 and one more"):
-        open_masks(tmp_path).mask_of(image, SIZE)
+        open_masks(tmp_path).read(image, SIZE)
     with pytest.raises(DataError, match=r"a\.png is empty: no pixel is 5, it has 0, 4, 9, 200"):
-        open_masks(tmp_path, values=[5]).mask_of(image, SIZE)
+        open_masks(tmp_path, values=[5]).read(image, SIZE)
     assert open_masks(tmp_path, values=[4, 9]).facts["values"] == [4, 9]
 
 
@@ -89,7 +89,7 @@ def test_trimaps_are_known_and_their_border_is_a_choice(tmp_path: Path) -> None:
         "kind": "trimap", "path": str(tmp_path), "masks": 1, "values": [1], "ignored": [3], "as_stored": False,
     }  # fmt: skip
     assert open_masks(tmp_path, ignored=()).read(image, SIZE).ignored is None
-    np.testing.assert_array_equal(open_masks(tmp_path, values=(1, 3)).mask_of(image, SIZE), codes != 2)
+    np.testing.assert_array_equal(open_masks(tmp_path, values=(1, 3)).read(image, SIZE).inside, codes != 2)
 
 
 def test_a_strange_value_among_trimaps_is_an_error(tmp_path: Path) -> None:
@@ -100,9 +100,9 @@ def test_a_strange_value_among_trimaps_is_an_error(tmp_path: Path) -> None:
     written(tmp_path / "01.png", odd)  # not among the first and last, which are looked at when the folder is opened
     masks = open_masks(tmp_path)
     assert masks.facts["kind"] == "trimap"
-    assert masks.mask_of(Path("00.jpg"), SIZE).sum() == 8
+    assert masks.read(Path("00.jpg"), SIZE).inside.sum() == 8
     with pytest.raises(DataError, match=r"01\.png has the value 7, but only 1, 2, 3 have a meaning"):
-        masks.mask_of(Path("01.jpg"), SIZE)
+        masks.read(Path("01.jpg"), SIZE)
 
 
 def test_masks_belong_to_the_path_that_ends_alike(tmp_path: Path) -> None:
@@ -113,16 +113,16 @@ def test_masks_belong_to_the_path_that_ends_alike(tmp_path: Path) -> None:
     written(masks_at / "deep" / "owl.png", 1 - LEFT)
     masks = open_masks(masks_at)
     data = tmp_path / "data"
-    np.testing.assert_array_equal(masks.mask_of(data / "train" / "cat" / "1.jpg", SIZE), LEFT == 1)
-    np.testing.assert_array_equal(masks.mask_of(data / "test" / "cat" / "1.jpg", SIZE), LEFT == 0)
-    np.testing.assert_array_equal(masks.mask_of(data / "dog.jpg", SIZE), LEFT == 1)
-    np.testing.assert_array_equal(masks.mask_of(data / "birds" / "owl.jpg", SIZE), LEFT == 0)
+    np.testing.assert_array_equal(masks.read(data / "train" / "cat" / "1.jpg", SIZE).inside, LEFT == 1)
+    np.testing.assert_array_equal(masks.read(data / "test" / "cat" / "1.jpg", SIZE).inside, LEFT == 0)
+    np.testing.assert_array_equal(masks.read(data / "dog.jpg", SIZE).inside, LEFT == 1)
+    np.testing.assert_array_equal(masks.read(data / "birds" / "owl.jpg", SIZE).inside, LEFT == 0)
     with pytest.raises(DataError, match=r"test/cat/1\.png and train/cat/1\.png could both be that of .*x/1\.jpg"):
-        masks.mask_of(data / "x" / "1.jpg", SIZE)
+        masks.read(data / "x" / "1.jpg", SIZE)
     assert masks.has(data / "dog.jpg")
     assert not masks.has(data / "hen.jpg")
     with pytest.raises(DataError, match=r"no mask for .*hen\.jpg in .*masks"):
-        masks.mask_of(data / "hen.jpg", SIZE)
+        masks.read(data / "hen.jpg", SIZE)
 
 
 def test_wrong_files_are_named(tmp_path: Path) -> None:
@@ -141,15 +141,15 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
         ("red", r"mask .*red\.png is a colour picture"),
     ):
         with pytest.raises(DataError, match=said):
-            masks.mask_of(Path(f"{name}.jpg"), SIZE)
+            masks.read(Path(f"{name}.jpg"), SIZE)
     with pytest.raises(DataError, match=r"mask .*a\.png is 6x4, a\.jpg is 6x5; a mask must have the size"):
-        masks.mask_of(Path("a.jpg"), (6, 5))
+        masks.read(Path("a.jpg"), (6, 5))
 
 
 def test_a_control_character_in_a_name_is_not_printed(tmp_path: Path) -> None:
     written(tmp_path / "a\x1b[31m.png", LEFT * 0)
     with pytest.raises(DataError) as caught:
-        open_masks(tmp_path).mask_of(Path("a\x1b[31m.jpg"), SIZE)
+        open_masks(tmp_path).read(Path("a\x1b[31m.jpg"), SIZE)
     assert "\x1b" not in str(caught.value)
 
 
@@ -192,8 +192,8 @@ def test_the_drawn_birds_whole_and_part_by_part(tmp_path: Path) -> None:
     for start in (root, root / "masks"):
         whole = open_masks(start)
         assert whole.facts["parts"] == ["legs", "tail", "body", "wing", "crest", "beak", "eye"]
-        np.testing.assert_array_equal(whole.mask_of(image, size), codes >= PARTS.index("legs"))
-    wing = open_masks(root, part="wing").mask_of(image, size)
+        np.testing.assert_array_equal(whole.read(image, size).inside, codes >= PARTS.index("legs"))
+    wing = open_masks(root, part="wing").read(image, size).inside
     np.testing.assert_array_equal(wing, codes == PARTS.index("wing"))
     with pytest.raises(UsageError, match=r"no part 'nose' in .*parts\.json; it has background, perch, .*eye"):
         open_masks(root, part="nose")
@@ -215,7 +215,7 @@ def test_a_mask_of_the_pixels_as_stored_is_turned_as_the_picture_is(tmp_path: Pa
     stored.save(tmp_path / "a.tif", exif=exif)
     written(tmp_path / "masks" / "a.png", codes)
     upright = reading.read(tmp_path / "a.tif").image
-    found = open_masks(tmp_path / "masks", as_stored=True).mask_of(tmp_path / "a.tif", upright.size)
+    found = open_masks(tmp_path / "masks", as_stored=True).read(tmp_path / "a.tif", upright.size).inside
     np.testing.assert_array_equal(found, np.asarray(upright.convert("L")) > 0)
 
 
@@ -224,9 +224,9 @@ def test_a_mask_that_lies_across_is_explained(tmp_path: Path) -> None:
     written(tmp_path / "masks" / "a.png", LEFT)
     masks = open_masks(tmp_path / "masks")
     with pytest.raises(DataError, match=r"a\.png is 6x4, .*a\.jpg is 4x6; the picture is turned by its EXIF"):
-        masks.mask_of(image, reading.read(image).size)
+        masks.read(image, reading.read(image).size)
     written(tmp_path / "masks" / "a.png", LEFT.T)  # drawn on the upright picture
-    np.testing.assert_array_equal(masks.mask_of(image, (4, 6)), LEFT.T == 1)
+    np.testing.assert_array_equal(masks.read(image, (4, 6)).inside, LEFT.T == 1)
 
 
 # ---------------------------------------------------------------- what the network sees
@@ -270,7 +270,7 @@ def coco(tmp_path: Path, *annotations: dict[str, Any], **over: Any) -> Path:
 
 
 def read(path: Path, **given: Any) -> np.ndarray:
-    return open_masks(path, **given).mask_of(Path("a.jpg"), SIZE)
+    return open_masks(path, **given).read(Path("a.jpg"), SIZE).inside
 
 
 def test_coco_polygons_boxes_and_run_lengths_are_the_same_pixels(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_coco_objects_are_taken_together_or_by_class(tmp_path: Path) -> None:
     assert masks.has(Path("x/a.jpg"))
     assert not masks.has(Path("x/bare.jpg"))
     with pytest.raises(DataError, match=r"no mask for bare\.jpg"):
-        masks.mask_of(Path("bare.jpg"), SIZE)
+        masks.read(Path("bare.jpg"), SIZE)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_an_empty_or_misfitting_coco_mask_is_named(tmp_path: Path) -> None:
         read(coco(tmp_path, {"segmentation": [[1.1, 1.1, 1.3, 1.1, 1.2, 1.3]]}))
     path = coco(tmp_path, {"bbox": [0, 0, 2, 2]})
     with pytest.raises(DataError, match=r"is 6x4, a\.jpg is 5x4"):
-        open_masks(path).mask_of(Path("a.jpg"), (5, 4))
+        open_masks(path).read(Path("a.jpg"), (5, 4))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"images": 1}', '{"images": [1], "annotations": []}', "[" * 100_000])

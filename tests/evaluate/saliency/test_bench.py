@@ -371,3 +371,46 @@ def test_images_without_a_mask_are_counted_as_left_out_once(
     (said,) = [one for one in found.statements if "no mask of this image" in one.text]
     assert said.text.startswith("Left half, Another lack figures for 6 of 6 images")
     assert said.level == Level.CAUTION
+
+
+def test_maps_of_single_pixels_are_drawn_in_coarser_cells_on_the_sheet(
+    network: ExplainedNetwork, images: list[bench.BenchImage]
+) -> None:
+    fine = Made(lambda n: np.random.default_rng(n).random((120, 120), np.float32))
+    outcome = ran(network, images, method("bright", Made()), method("fine", fine))
+    assert {name for strip in outcome.strips["tiny"] for name in strip.fine} == {"fine"}
+
+
+def test_findings_come_worst_first(network: ExplainedNetwork, images: list[bench.BenchImage]) -> None:
+    flat = Made(lambda n: np.random.default_rng(n).random((4, 8), np.float32))
+    found = study.evaluation(
+        ran(network, images, method("bright", Made()), method("noise", flat)), bench.Plan((), (LEFT,)), seed=0
+    )
+    warnings = [one.level for one in found.statements if one.level in (Level.ALARM, Level.CAUTION)]
+    assert {Level.ALARM, Level.CAUTION} == set(warnings)
+    assert warnings == sorted(warnings, key=[Level.ALARM, Level.CAUTION].index)
+    assert [one.level for one in found.statements][: len(warnings)] == warnings
+
+
+def test_what_is_remembered_hangs_on_code_and_torch(
+    network: ExplainedNetwork, images: list[bench.BenchImage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Made()
+    ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept"))
+    ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept"))
+    assert made.asked == 6
+    monkeypatch.setattr("casebase.evaluate.saliency.scoring.FORMAT", -1)
+    ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept"))
+    assert made.asked == 12
+    monkeypatch.setattr("casebase.evaluate.saliency.scoring.version", lambda name: "0.0")
+    ran(network, images, method("bright", made), kept=Kept(tmp_path / "kept"))
+    assert made.asked == 18
+
+
+@pytest.mark.parametrize(
+    ("threshold", "level"), [("top_fraction", 0.25), ("percentile", 0.75), ("relative_to_max", 0.5), ("otsu", None)]
+)
+def test_every_threshold_has_a_level_of_its_own(threshold: str, level: float | None) -> None:
+    assert BenchSettings(threshold).level == level
+    assert BenchSettings(threshold, 0.4).level == 0.4
+    assert BenchSettings(threshold).cut == (level or 0.0)
