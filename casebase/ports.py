@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from casebase.evidence import EvidenceTable
     from casebase.explanations import Report
     from casebase.maps import Maps
+    from casebase.prototypes import Activation, PrototypeSet
 
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float32]
@@ -317,6 +318,29 @@ class CaseStore(CaseBase, Protocol):
 
     def finish(self, run: int, summary: Mapping[str, Any]) -> None:
         """Record how a run ended."""
+        ...
+
+
+class PrototypeView(Protocol):
+    """A set of prototypes on the network they explain."""
+
+    @property
+    def found(self) -> PrototypeSet: ...
+    @property
+    def shares_maps(self) -> bool:
+        """Whether the explained network's own maps of places are those the prototypes are compared with."""
+        ...
+
+    def maps(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The maps of places ``(N, C, h, w)`` of ``(N, H, W, 3) uint8`` views, from one forward pass."""
+        ...
+
+    def from_maps(self, maps: NDArray[np.float32]) -> Sequence[Activation]:
+        """What the prototypes say of maps of places that are at hand, one activation per image."""
+        ...
+
+    def read(self, views: NDArray[np.uint8]) -> Sequence[Activation]:
+        """What the prototypes say of views: :meth:`maps`, then :meth:`from_maps`."""
         ...
 
 

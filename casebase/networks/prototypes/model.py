@@ -1,0 +1,237 @@
+"""What prototypes make of an image: similarities per cell, and what each adds to each class's score.
+
+Signed prototypes (our default): cells a_p of the map of places, less the mean training cell mu, at unit length;
+s_j = max_p cos(a_p - mu, p_j); score_c = b_c + sum_j W_cj (s_j - m_j) / sigma_j. The classic ones are those of
+C. Chen et al., "This Looks Like That", NeurIPS 2019, https://arxiv.org/abs/1806.10574: two 1x1 convolutions with a
+sigmoid, d_p = |a_p - p_j|^2, s_j = max_p log((d_p + 1) / (d_p + eps)), eps = 1e-4, score_c = sum_j W_cj s_j.
+
+Both are linear in their similarities, so that the contributions W_cj (s_j - m_j) / sigma_j add up to the score.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from casebase.errors import CheckpointRefused, ModelError, WeightsMissing
+from casebase.networks.engine import Engine
+from casebase.networks.explained import ExplainedNetwork
+from casebase.networks.heads import shared_copy
+from casebase.prototypes import PROFILES, SIGNED, Activation, Floats, PrototypeSet
+from casebase.reading import printable
+
+EPSILON = 1e-4
+"""Of the log similarity, as published: log((d + 1) / (d + EPSILON))."""
+_STAGE, _ADD_ON = "stage.", "add_on."
+
+
+@dataclass(frozen=True, eq=False)
+class Tensors:
+    """The numbers behind a set, all float32 on the CPU.
+
+    ``vectors (P, D)`` (unit length for ``signed``); ``mean (C,)`` is the mean cell, zero for ``classic``; ``shift`` and
+    ``scale`` ``(P,)`` standardise the similarities (0 and 1 for ``classic``); ``head (K, P)`` and ``bias (K,)`` weigh
+    them. ``add_on`` are the 1x1 convolutions' weights by name (``0.weight (D, C, 1, 1)``, ``0.bias``, ``2.weight``,
+    ``2.bias``), ``stage`` the tuned weights of the network's own stage by their full names; both empty where there are
+    none.
+    """
+
+    vectors: Tensor
+    mean: Tensor
+    shift: Tensor
+    scale: Tensor
+    head: Tensor
+    bias: Tensor
+    add_on: Mapping[str, Tensor] = field(default_factory=dict)
+    stage: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def kept(self, rows: Tensor) -> Tensors:
+        """The same with only some prototypes: ``rows`` are their numbers ``(P',)``."""
+        return replace(
+            self, vectors=self.vectors[rows], shift=self.shift[rows], scale=self.scale[rows], head=self.head[:, rows]
+        )
+
+
+def cells_of(maps: Tensor, tensors: Tensors, profile: str) -> Tensor:
+    """The map of places ``(N, C, h, w)`` as what prototypes are compared with ``(N, D, h, w)``."""
+    if profile == SIGNED:
+        return functional.normalize(maps - tensors.mean.view(1, -1, 1, 1), dim=1)
+    return added(maps, tensors.add_on)
+
+
+def added(maps: Tensor, add_on: Mapping[str, Tensor]) -> Tensor:
+    """1x1 convolution, ReLU, 1x1 convolution, sigmoid: ``(N, C, h, w)`` to ``(N, D, h, w)`` in (0, 1)."""
+    hidden = functional.relu(functional.conv2d(maps, add_on["0.weight"], add_on["0.bias"]))
+    return torch.sigmoid(functional.conv2d(hidden, add_on["2.weight"], add_on["2.bias"]))
+
+
+def similarity_maps(cells: Tensor, vectors: Tensor, profile: str) -> Tensor:
+    """Similarity of every cell ``(N, D, h, w)`` to every prototype ``(P, D)``: ``(N, P, h, w)``."""
+    if profile == SIGNED:
+        return functional.conv2d(cells, vectors[:, :, None, None])
+    return log_similarity(distances(cells, vectors))
+
+
+def distances(cells: Tensor, vectors: Tensor) -> Tensor:
+    """Squared Euclidean distance of every cell ``(N, D, h, w)`` to every prototype ``(P, D)``: ``(N, P, h, w)``."""
+    cross = functional.conv2d(cells, vectors[:, :, None, None])
+    square = (cells * cells).sum(1, keepdim=True) + (vectors * vectors).sum(1).view(1, -1, 1, 1)
+    return functional.relu(square - 2.0 * cross)
+
+
+def log_similarity(distance: Tensor) -> Tensor:
+    """``log((d + 1) / (d + EPSILON))``: 9.210340 at 0, 0.693047 at 1."""
+    return torch.log((distance + 1.0) / (distance + EPSILON))
+
+
+def activations(maps: Tensor, tensors: Tensors, profile: str) -> list[Activation]:
+    """What a set says of maps of places ``(N, C, h, w)``, one :class:`Activation` per image."""
+    with torch.inference_mode():
+        similar = similarity_maps(cells_of(maps, tensors, profile), tensors.vectors, profile)
+        count, parts, _, width = similar.shape
+        best, at = similar.reshape(count, parts, -1).max(2)
+        standard = (best - tensors.shift) / tensors.scale
+        contributions = standard[:, None, :] * tensors.head[None]
+        scores = tensors.bias + contributions.sum(2)
+        cells = torch.stack([at // width, at % width], dim=2)
+    return [
+        Activation(
+            _array(similar[i]), _array(best[i]), cells[i].numpy(), _array(contributions[i]), _array(tensors.bias),
+            _array(scores[i]),
+        )
+        for i in range(count)
+    ]  # fmt: skip
+
+
+class PrototypeReader:
+    """The port ``PrototypeView``: a set and its tensors on the network they explain.
+
+    Where nothing of the network was tuned (``shares_maps``), an image's prototypes cost no forward pass beyond the
+    network's own: give its maps to :meth:`from_maps`.
+    """
+
+    def __init__(self, network: ExplainedNetwork, found: PrototypeSet, tensors: Tensors) -> None:
+        if found.profile not in PROFILES:
+            raise ModelError(f"no prototype profile {printable(found.profile)!r}; there is {', '.join(PROFILES)}")
+        self._network, self._found, self._tensors = network, found, tensors
+        self._engine = _engine(network, found.layer, tensors.stage)
+
+    @property
+    def found(self) -> PrototypeSet:
+        """The set."""
+        return self._found
+
+    @property
+    def tensors(self) -> Tensors:
+        """The numbers behind it."""
+        return self._tensors
+
+    @property
+    def shares_maps(self) -> bool:
+        """Whether the explained network's own maps are those the prototypes are compared with."""
+        return self._engine is None
+
+    def maps(self, views: NDArray[np.uint8]) -> Floats:
+        """Maps of places ``(N, C, h, w) float32`` of uint8 views ``(N, H, W, 3)``."""
+        if self._engine is None:
+            return self._network.read_maps(views)[1]
+        found = self._engine.run(views, maps=True).maps
+        if found is None:
+            raise ModelError(f"the layer {self._found.layer!r} took no part in this forward pass")
+        return _array(found)
+
+    def read(self, views: NDArray[np.uint8]) -> list[Activation]:
+        """What the prototypes say of uint8 views ``(N, H, W, 3)``."""
+        return self.from_maps(self.maps(views))
+
+    def from_maps(self, maps: Floats) -> list[Activation]:
+        """What they say of maps of places ``(N, C, h, w)`` that are at hand."""
+        return activations(torch.from_numpy(maps), self._tensors, self._found.profile)
+
+
+def _engine(network: ExplainedNetwork, layer: str, stage: Mapping[str, Tensor]) -> Engine | None:
+    """A second engine where the prototypes stand on tuned weights or another layer; else None."""
+    if not stage and layer == network.spatial_layer:
+        return None
+    from casebase.networks.anatomy import dissect
+
+    module: nn.Module = network.module
+    if stage:
+        module = shared_copy(module)
+        own = dict(module.named_parameters()) | dict(module.named_buffers())
+        unknown = sorted(set(stage) - set(own))
+        if unknown:
+            raise CheckpointRefused(f"the prototypes bring weights this network has not: {unknown[0]}")
+        for name, value in stage.items():
+            place, _, last = name.rpartition(".")
+            part = module.get_submodule(place)
+            if isinstance(getattr(part, last), nn.Parameter):
+                setattr(part, last, nn.Parameter(value.clone(), requires_grad=False))
+            else:
+                setattr(part, last, value.clone())
+    anatomy = dissect(module.eval(), network.preprocess.crop, layer=layer)
+    return Engine(module, anatomy, network.preprocess, device=network.device, precision=network.precision)
+
+
+def save(tensors: Tensors, path: Path) -> str:
+    """Write the numbers to a safetensors file in one step; its SHA-256. Raises ``ModelError``."""
+    plain = {name: getattr(tensors, name) for name in ("vectors", "mean", "shift", "scale", "head", "bias")}
+    plain |= {f"{_ADD_ON}{name}": value for name, value in tensors.add_on.items()}
+    plain |= {f"{_STAGE}{name}": value for name, value in tensors.stage.items()}
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({n: v.detach().to("cpu", torch.float32).contiguous() for n, v in plain.items()}, aside)
+        aside.chmod(0o644)  # safetensors makes files that only their owner can read
+        with aside.open("rb+") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except (OSError, SafetensorError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise ModelError(f"the prototypes cannot be written to {printable(str(path))} ({reason})") from None
+    finally:
+        aside.unlink(missing_ok=True)
+    return digest
+
+
+def load(path: Path, digest: str) -> Tensors:
+    """Read what :func:`save` wrote; refused where the file is not the one of this digest."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != digest:
+            raise CheckpointRefused(
+                f"{printable(str(path))} is not the file these prototypes were saved in; "
+                "restore it, or run `casebase prototypes train` again"
+            )
+        state = load_file(path)
+        plain = {name: state[name] for name in ("vectors", "mean", "shift", "scale", "head", "bias")}
+    except FileNotFoundError:
+        raise WeightsMissing(
+            f"no {printable(path.name)} in {printable(str(path.parent))}; "
+            "restore it, or run `casebase prototypes train` again"
+        ) from None
+    except (OSError, SafetensorError, KeyError) as error:
+        raise CheckpointRefused(f"{printable(str(path))} cannot be read ({error})") from None
+    return Tensors(
+        **plain,
+        add_on={n.removeprefix(_ADD_ON): v for n, v in state.items() if n.startswith(_ADD_ON)},
+        stage={n.removeprefix(_STAGE): v for n, v in state.items() if n.startswith(_STAGE)},
+    )
+
+
+def _array(value: Tensor) -> Floats:
+    found: Floats = value.detach().to("cpu", torch.float32).contiguous().numpy().copy()
+    return found
