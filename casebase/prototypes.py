@@ -17,7 +17,7 @@ from casebase.answers import finite
 
 SIGNED, CLASSIC = "signed", "classic"
 PROFILES = (SIGNED, CLASSIC)
-"""``signed``: centred cosine and a signed convex head, no training of prototypes; ``classic``: ProtoPNet as published."""
+"""``signed``: centred cosine under a signed convex head; ``classic``: ProtoPNet as published."""
 
 Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
@@ -198,7 +198,7 @@ class PartCheck:
 
 @dataclass(frozen=True, eq=False)
 class PartMatch:
-    """ "This patch looks like that patch": one prototype found in the query.
+    """One prototype found in the query: this patch looks like that patch.
 
     ``contribution`` is what it adds to the score of ``target``; it may speak against it. ``similarity`` is that of the
     best cell, whose place is ``box``; ``map (h, w) float32`` is the similarity of every cell.
