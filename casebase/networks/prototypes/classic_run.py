@@ -118,7 +118,7 @@ class Run:
         }  # fmt: skip
         while self._at < len(STAGES):
             done[STAGES[self._at]](watch)
-            self._at, self._step, self._optimiser = self._at + 1, 0, {}
+            self._at += 1
             self._keep()
 
     def warm(self, watch: Watch) -> None:
@@ -206,6 +206,7 @@ class Run:
             if (step + 1) % self.plan.keep_every == 0 and step + 1 < total:
                 self._step, self._optimiser = step + 1, optimiser.state_dict()
                 self._keep()
+        self._step, self._optimiser = 0, {}
         watch(name, total, total)
 
     def _weigh(self, name: str, number: int, watch: Watch) -> None:
