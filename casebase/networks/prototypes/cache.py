@@ -47,6 +47,11 @@ class CachedRows:
     def __len__(self) -> int:
         return self._shape[0]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows, and the shape of one."""
+        return self._shape
+
     def missing(self) -> Rows:
         """The rows that are not there yet, in order."""
         return np.flatnonzero(self._done == 0)
