@@ -50,14 +50,16 @@ class Outcome:
 
 def classic(
     network: ExplainedNetwork, cases: TrainingCases, targets: Index, recipe: PrototypeRecipe, folder: Path,
-    watch: Watch, *, judged: Index | None = None, fresh: bool = False, plan: Plan | None = None,
+    watch: Watch, *, judged: Index | None = None, labels: Index | None = None, reference: Index | None = None,
+    fresh: bool = False, plan: Plan | None = None,
 ) -> Outcome:  # fmt: skip
     """Train, or go on with, the published prototype network.
 
     ``targets (N,)`` are positions in ``network.classes`` of what the head is fitted to. ``judged`` are rows on which
-    every stage is judged and nothing is trained; None: all rows are trained on and judged. ``folder`` keeps the
-    cached inputs and, after every stage and every 50 joint steps, the state: the same call goes on from it bit for
-    bit, ``fresh`` begins anew, :func:`forget` clears up. Stages are told to ``watch``.
+    every stage is judged and nothing is trained; None: all rows are trained on and judged. ``labels`` and
+    ``reference`` ``(N,)`` are what they are judged by and held against; None: the targets, and the network's own
+    answers. ``folder`` keeps the cached inputs and, after every stage and every 50 joint steps, the state: the same
+    call goes on from it bit for bit, ``fresh`` begins anew, :func:`forget` clears up. Stages are told to ``watch``.
 
     Raises ``ModelError`` where the network has no last stage that can be tuned or fewer than two classes have cases,
     ``UsageError`` for the state of another training in ``folder`` and ``Diverged`` where a cost is no number.
@@ -74,7 +76,7 @@ def classic(
     names = {name: at for at, name in enumerate(network.classes or ())}
     answers = np.array([names[one] for one in cases.predicted], np.intp)
     with seeded(recipe.seed), repeatable(network.device):
-        data = Data(inputs, maps, targets, answers, network.classes or (), judged)
+        data = Data(inputs, maps, targets, answers, network.classes or (), judged, labels, reference)
         run = Run(stage, data, chosen, network.device, recipe.seed)
         run.go(resuming, watch)
     done = {**asdict(chosen), "stage": list(stage.names), "inputs": stage.dtype, "torch": torch.__version__}

@@ -65,7 +65,9 @@ class Data:
     """What one run learns from: N images' stage ``inputs`` and, before any tuning, ``maps``.
 
     Both have 2N rows, the images and then their mirror images. ``targets`` and ``answers`` (the network's) are
-    positions ``(N,)`` in ``classes``. ``judged`` are rows that are judged and not trained on; None: all are both.
+    positions ``(N,)`` in ``classes``. ``judged`` are rows that are judged and not trained on; None: all are both. They
+    are judged by ``labels`` (-1: not among the classes) and held against ``reference``; None: by ``targets``, against
+    ``answers``.
     """
 
     inputs: CachedRows
@@ -74,6 +76,8 @@ class Data:
     answers: Index
     classes: Sequence[str]
     judged: Index | None = None
+    labels: Index | None = None
+    reference: Index | None = None
 
 
 class Run:
@@ -265,16 +269,21 @@ class Run:
     def _judge(self, name: str, steps: int, share: float, **more: int) -> None:
         if name in ("before push", "after push"):  # the prototypes are others than before
             self._similar = None
-        similar = self._similarities()[self.judged]
+        data = self.data
+        truth = data.targets if data.labels is None else data.labels
+        rows = self.judged[truth[self.judged] >= 0]
+        held = data.answers if data.reference is None else data.reference
+        similar = self._similarities()[rows]
         scores = functional.linear(similar, self.net.head.detach().cpu())
         found = collapse.stage(
-            name, scores=scores.numpy(), similarities=similar.numpy(), targets=self.data.targets[self.judged],
-            network_predicted=self.data.answers[self.judged], vectors=self.net.vectors.detach().cpu().numpy(),
+            name, scores=scores.numpy(), similarities=similar.numpy(), targets=truth[rows],
+            network_predicted=data.answers[rows], reference=held[rows], vectors=self.net.vectors.detach().cpu().numpy(),
             of_class=self.of_class, patches=self.patches, classes=self.data.classes, share_limit=share, steps=steps,
             seconds=self._seconds(),
         )  # fmt: skip
         self._spent, self._began = 0.0, clock.seconds()
-        self.logs.append(replace(found, figures={**found.figures, **more}))
+        told = {"n": len(rows), "aside": int(data.judged is not None)}
+        self.logs.append(replace(found, figures={**found.figures, **told, **more}))
 
     def _take(self, keep: Index) -> None:
         """Only these prototypes from now on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,13 @@ from casebase.errors import DataError, ModelError, UsageError
 from casebase.networks import linear_head
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.prototypes import collapse
+from casebase.networks.prototypes.cache import CachedRows
 from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases
 from casebase.prototypes import Stage
 from casebase.reading import printable
 
-FEWEST_JUDGES = 50
-"""With fewer cases aside than this, stages are judged on all cases: 50 tell 0.9 from 0.75, 20 do not."""
+FEWEST_JUDGES = 20
+"""With fewer cases aside than this, stages are judged on all cases, those learnt from; the figures say so."""
 Places = NDArray[np.intp]
 
 
@@ -29,6 +30,7 @@ class Prepared:
 
     ``target (N,)`` is what the head is fitted to, ``label (N,)`` the label, ``predicted (N,)`` the network's answer; -1
     for a class that has no prototypes. ``learn`` and ``judge`` are rows; they overlap only where ``aside`` is False.
+    ``reference (N,)`` are the answers the prototypes are held against, None for the network's own.
     """
 
     network: ExplainedNetwork
@@ -42,13 +44,15 @@ class Prepared:
     learn: Places
     judge: Places
     aside: bool
+    reference: Places | None = None
 
     def stage(self, name: str, scores: NDArray[Any], similarities: NDArray[Any], **told: Any) -> Stage:
         """The collapse detector on the judging cases, of ``scores (N, K)`` and ``similarities (N, P)`` of all cases."""
         rows = self.judge[self.label[self.judge] >= 0]
         found = collapse.stage(
             name, scores=scores[rows], similarities=similarities[rows], targets=self.label[rows],
-            network_predicted=self.predicted[rows], classes=self.classes, **told,
+            network_predicted=self.predicted[rows], classes=self.classes,
+            reference=None if self.reference is None else self.reference[rows], **told,
         )  # fmt: skip
         figures = {**found.figures, "n": len(rows), "aside": int(self.aside)}
         return Stage(found.name, figures, found.alarms, found.steps, found.seconds)
@@ -80,6 +84,24 @@ def prepare(network: ExplainedNetwork, cases: TrainingCases, recipe: PrototypeRe
     found = Prepared(network, cases, recipe, k, classes, target, label, predicted, learn, judge, aside)
     _signal(found)
     return found
+
+
+def held_against(task: Prepared, rows: CachedRows) -> Prepared:
+    """The same with what its prototypes are fairly held against on the cases set aside.
+
+    The network has, as a rule, learnt from all the cases, so its answers to them say nothing of others. A linear head
+    fitted to its pooled map on the cases learnt from has seen as much as the prototypes have.
+    """
+    if not task.aside:
+        return task
+    pooled = np.concatenate(
+        [rows.rows(part).mean((2, 3)) for part in np.array_split(np.arange(len(task.cases)), len(task.cases) // 64 + 1)]
+    )
+    names = [task.classes[place] for place in task.target[task.learn].tolist()]
+    probe = linear_head.fit(pooled[task.learn], names, seed=task.recipe.seed)
+    place = np.array([task.classes.index(name) for name in probe.classes])
+    answers = place[(pooled @ probe.weight.T + probe.bias).argmax(1)]
+    return replace(task, reference=answers)
 
 
 def _parts(target: Places, groups: Sequence[str | None], k: int, seed: int) -> tuple[Places, Places, bool]:

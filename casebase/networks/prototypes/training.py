@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from casebase import __version__, clock
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.prototypes import features, gates, signed
-from casebase.networks.prototypes.model import Tensors
-from casebase.networks.prototypes.prepared import Prepared, prepare
+from casebase.networks.prototypes import classic, features, gates, signed
+from casebase.networks.prototypes.model import Mapper, Tensors, activations
+from casebase.networks.prototypes.prepared import Prepared, held_against, prepare
 from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases, Watch
 from casebase.networks.resuming import Resuming
-from casebase.prototypes import SIGNED, Patch, Prototype, PrototypeSet, cell_box
+from casebase.prototypes import CLASSIC, SIGNED, Patch, Prototype, PrototypeSet, cell_box
+
+CLASSIC_K = 10
+"""Prototypes a class of the published network."""
 
 
 def train(
@@ -40,7 +43,11 @@ def train(
     """
     began = clock.seconds()
     read = features.at_layer(network, recipe.layer)
-    k = recipe.k or signed.prototypes_of(len(set(cases.predicted if recipe.target == "predicted" else cases.labels)))
+    k = (
+        recipe.k
+        or (CLASSIC_K if recipe.profile == CLASSIC else 0)
+        or signed.prototypes_of(len(set(cases.predicted if recipe.target == "predicted" else cases.labels)))
+    )
     task = prepare(read, cases, recipe, k)
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
@@ -53,12 +60,44 @@ def train(
 
 
 def _made(task: Prepared, folder: Path, watch: Watch) -> signed.Made:
-    if task.recipe.profile != SIGNED:
-        from casebase.networks.prototypes import classic
-
-        return classic.make(task, folder, watch)
     rows = features.cached(task.network, task.cases, folder, watch)
-    return signed.make(task, rows, watch, Resuming(folder, _key(task)))
+    fair = held_against(task, rows)
+    if task.recipe.profile == SIGNED:
+        return signed.make(fair, rows, watch, Resuming(folder, _key(task)))
+    return _classic(fair, folder / "classic", watch)
+
+
+def _classic(task: Prepared, folder: Path, watch: Watch) -> signed.Made:
+    """The published recipe, in the positions of this task's classes."""
+    known = list(task.network.classes or ())
+    place = np.array([known.index(name) for name in task.classes], np.intp)
+
+    def in_network(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        return np.where(rows < 0, -1, place[rows])
+
+    made = classic.classic(
+        task.network, task.cases, in_network(task.target), replace(task.recipe, k=task.k), folder, watch,
+        judged=task.judge if task.aside else None, labels=in_network(task.label),
+        reference=None if task.reference is None else in_network(task.reference),
+    )  # fmt: skip
+    tensors = replace(made.tensors, head=made.tensors.head[place], bias=made.tensors.bias[place])
+    of_class = np.array([int(np.flatnonzero(place == name)[0]) for name in made.of_class.tolist()], np.intp)
+    weight = tensors.head.numpy()[of_class, np.arange(len(of_class))].astype(np.float64)
+    similar = _similarities(task, tensors, watch)
+    return signed.Made(tensors, of_class, list(made.patches), weight, similar, list(made.stages), made.settings)
+
+
+def _similarities(task: Prepared, tensors: Tensors, watch: Watch) -> NDArray[np.float32]:
+    """``(N, P)`` of all cases under a tuned stage: a forward pass each."""
+    maps = Mapper(task.network, task.network.spatial_layer or "", tensors.stage)
+    found = []
+    size = task.network.batch_size
+    for start in range(0, len(task.cases), size):
+        part = np.arange(start, min(start + size, len(task.cases)))
+        said = activations(torch.from_numpy(maps(task.cases.views[part])), tensors, task.recipe.profile)
+        found += [one.similarity for one in said]
+        watch("comparing the cases", int(part[-1]) + 1, len(task.cases))
+    return np.stack(found)
 
 
 def _key(task: Prepared) -> Mapping[str, Any]:
