@@ -51,13 +51,13 @@ def train_prototypes(
     _explainable(network, recipe, store.folder)
     from casebase.networks.prototypes.training import train
 
-    folder = store.folder / FOLDER / recipe.profile
+    folder = store.folder / FOLDER
     with file_errors(store.folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with lock.writer(folder, "prototypes train"):
+        folder.mkdir(exist_ok=True)
+    with lock.writer(folder, "prototypes train"):  # beside the training's own folder, which it removes when done
         cases = training_cases(store, network, settings, progress, announce)
         chosen = replace(recipe, seed=settings.seed)
-        found, tensors = train(network, cases, chosen, folder, progress, fresh=fresh)
+        found, tensors = train(network, cases, chosen, folder / recipe.profile, progress, fresh=fresh)
         return _kept(store, found, tensors)
 
 

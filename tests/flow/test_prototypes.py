@@ -252,7 +252,7 @@ def test_cases_whose_files_are_gone_or_changed_are_left_out_and_told(own: Path, 
 
 
 def test_a_second_training_and_a_writer_are_told_who_is_at_it(trained: Path, call: Call) -> None:
-    with lock.writer(trained / "prototypes" / "signed", "prototypes train"):
+    with lock.writer(trained / "prototypes", "prototypes train"):
         assert "prototypes train" in call(*TRAIN, "--base", trained).expect(5).err
     with lock.writer(trained, "index"):
         assert "index" in call(*TRAIN, "--fresh", "--base", trained).expect(5).err
@@ -261,8 +261,8 @@ def test_a_second_training_and_a_writer_are_told_who_is_at_it(trained: Path, cal
 
 @needs_training
 def test_a_class_with_fewer_images_than_prototypes(trained: Path, call: Call) -> None:
-    said = call("prototypes", "train", "--k", 500, "--base", trained).expect(1).sentence
-    assert "500" in said
+    said = call("prototypes", "train", "--k", 500, "--base", trained).expect(2).sentence
+    assert "the class 'cat' has 10 cases, too few for 500 prototypes" in said
 
 
 @needs_training
