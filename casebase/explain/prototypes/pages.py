@@ -15,6 +15,7 @@ from casebase.reading import printable
 
 LIMIT = 20_000_000
 """A page of more bytes is made again with smaller pictures: a set may have thousands of prototypes."""
+_HEAD = ("base", "network", "date")
 _STEPS = ((288, 85), (160, 75), (96, 70))  # longest side in pixels, JPEG quality
 
 
@@ -55,7 +56,9 @@ def _page(page: PrototypesPage | PartsPage, encoded: Encoded) -> str:
             page=page,
             image=said,
             title=_title(page),
+            synthetic=None if page.synthetic is None else printable(page.synthetic),
             reading=reading,
+            meta=[(name, printable(page.facts[name])) for name in _HEAD if page.facts.get(name)],
             provenance=[(printable(name), printable(value)) for name, value in _provenance(page)],
             encoded=encoded,
             style=trusted(style),
