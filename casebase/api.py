@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import casebase
 from casebase import clock, reading, settings, wiring
@@ -15,12 +15,21 @@ from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.commands import typed
 from casebase.dossiers import Dossier
-from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
+from casebase.errors import (
+    CasebaseError,
+    DataError,
+    FingerprintMismatch,
+    ImageError,
+    ModelError,
+    NotFound,
+    StorageFailed,
+    UsageError,
+)
 from casebase.evaluate import BenchSettings, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
-from casebase.explain import METHOD_NAMES, ExplainedNetwork, Explainer, Wanted, compose, gather, saliency_drawn
+from casebase.explain import METHOD_NAMES, Explainer, Wanted, compose, gather, saliency_drawn
 from casebase.explain import Choice as ErrorsChoice
-from casebase.explanations import QUERY_ID, Explanation
+from casebase.explanations import QUERY_ID, Explanation, Level, Statement
 from casebase.indexer import (
     IndexSummary,
     Progress,
@@ -33,12 +42,17 @@ from casebase.indexer import (
     write_set,
 )
 from casebase.maps import Maps, MapsWanted
+from casebase.ports import PrototypeView
+from casebase.prototype_pages import PartsPage, PrototypesPage
 from casebase.prototypes import PrototypeSet
 from casebase.query import Ask, Networks, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
 from casebase.trained import Onlooker, Trained
 from casebase.wiring import EVALUATIONS, ModelChoice, PrototypeRecipe, Recipe, Scope, TrainOptions
+
+if TYPE_CHECKING:
+    from casebase.networks import explained as explained_networks
 
 __all__ = [
     "EVALUATIONS",
@@ -219,6 +233,16 @@ def _picture(image: Image, chosen: settings.Settings) -> tuple[str, reading.Pict
         raise ImageError(f"{reading.printable(name)}: {error}") from None
 
 
+@dataclass(frozen=True)
+class _Held:
+    """An explainer, the network and the set of prototypes it was made with, and why it has no prototypes."""
+
+    network: explained_networks.ExplainedNetwork
+    digest: str | None
+    explainer: Explainer
+    problem: str | None
+
+
 def _unwatched(stage: str, done: int, total: int) -> None:
     """Nobody wants to know."""
 
@@ -231,8 +255,8 @@ class Base:
         self._create = create
         self._model = model or ModelChoice()
         self._store = wiring.store_for_writing(chosen) if create else wiring.store_for_reading(chosen)
-        self._networks: dict[str, tuple[tuple[object, ...], Networks, ExplainedNetwork]] = {}
-        self._explainers: dict[str, tuple[ExplainedNetwork, Explainer]] = {}
+        self._networks: dict[str, tuple[tuple[object, ...], Networks, explained_networks.ExplainedNetwork]] = {}
+        self._explainers: dict[str, _Held] = {}
 
     # -- making --------------------------------------------------------------------------------------------------
 
@@ -322,7 +346,7 @@ class Base:
         explainer.ready(wanted)
         seen = next(explainer.explain([(retrieval, picture)], wanted, self._facts(command)))
         overlays, problem = self._overlays(seen, saliency) if saliency is not None else ({}, None)
-        warnings = seen.warnings if problem is None else (*seen.warnings, problem)
+        warnings = (*seen.warnings, *([] if problem is None else [problem]), *self._unshown(space))
         seen = replace(seen, overlays=overlays, warnings=warnings, renderer=wiring.renderer())
         facts = seen.facts
         return replace(
@@ -383,6 +407,39 @@ class Base:
         """
         return wiring.prototype_set(self._store, profile)
 
+    def prototypes_page(
+        self, profile: str | None = None, classes: Sequence[str] = (), *, top: int | None = None, command: str = ""
+    ) -> PrototypesPage:
+        """The prototypes with their source cases; ``save(file)`` writes the page.
+
+        ``classes`` and ``top``, the weightiest of each class, choose what is shown. Raises ``NotFound`` where there
+        are none, ``UnknownClass``, ``FingerprintMismatch``, ``WeightsMissing``.
+        """
+        found = self._prototype_explainer(profile).prototypes(self._facts(command), classes, top)
+        return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.prototype_pages())
+
+    def parts(
+        self,
+        image: Image,
+        profile: str | None = None,
+        classes: Sequence[str] = (),
+        *,
+        top: int = 5,
+        command: str = "",
+    ) -> PartsPage:
+        """What the prototypes say of one image: for the predicted class and ``classes``, by default the runner-up.
+
+        ``save(file)`` writes the page. Raises as :meth:`prototypes_page`, and ``ImageError``.
+        """
+        name, picture = _picture(image, self.settings)
+        explainer = self._prototype_explainer(profile)
+        found = explainer.parts(name, picture, self.settings.seed, self._facts(command), classes, top)
+        return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.prototype_pages())
+
+    def _prototype_explainer(self, profile: str | None) -> Explainer:
+        networks, explained = self._loaded(NETWORK_SPACE)
+        return self._made(networks, explained, wiring.needed_prototypes(self._store, explained, profile))
+
     # -- measuring -----------------------------------------------------------------------------------------------
 
     def evaluate(
@@ -438,9 +495,10 @@ class Base:
         found = gather(self._store, networks, chosen, partial(wiring.file_hashes, self._store), self._facts(command))
         writer = wiring.dossier_pages(self._explainer(chosen.space), wanted, self.settings, progress)
         said = [*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *found.statements]
+        said += [Statement(one, Level.CAUTION) for one in self._unshown(chosen.space)]
         return replace(found, statements=said, synthetic=self._store.setting("synthetic"), writer=writer)
 
-    def _loaded(self, space: str) -> tuple[Networks, ExplainedNetwork]:
+    def _loaded(self, space: str) -> tuple[Networks, explained_networks.ExplainedNetwork]:
         known = self._store.setting("classifier")
         stamp = (None if known is None else known["fingerprint"], space)
         cached = self._networks.get(space)
@@ -451,14 +509,31 @@ class Base:
     def _explainer(self, space: str) -> Explainer:
         """What explains this space's answers; it keeps what it saw for the next one."""
         networks, explained = self._loaded(space)
+        digest = self._store.prototype_digest()
         held = self._explainers.get(space)
-        if held is None or held[0] is not explained:
-            made = Explainer(
-                explained, networks.classifier.classes, wiring.thumbnails(self._store),
-                megapixels=self.settings.max_megapixels, sample=partial(wiring.random_cases, self._store),
-            )  # fmt: skip
-            held = self._explainers[space] = (explained, made)
-        return held[1]
+        if held is None or held.network is not explained or held.digest != digest:
+            view, problem = None, None
+            try:
+                view = wiring.prototype_view(self._store, explained)
+            except (FingerprintMismatch, ModelError) as error:  # nobody asked for them: said, and left out
+                problem = f"no prototypes are shown: {error}"
+            held = _Held(explained, digest, self._made(networks, explained, view), problem)
+            self._explainers[space] = held
+        return held.explainer
+
+    def _made(
+        self, networks: Networks, explained: explained_networks.ExplainedNetwork, view: PrototypeView | None
+    ) -> Explainer:
+        return Explainer(
+            explained, networks.classifier.classes, wiring.thumbnails(self._store),
+            megapixels=self.settings.max_megapixels, sample=partial(wiring.random_cases, self._store),
+            prototypes=view, cases=self._store.get,
+        )  # fmt: skip
+
+    def _unshown(self, space: str) -> list[str]:
+        """Why an explanation of this space has no prototypes, where the base has some."""
+        held = self._explainers.get(space)
+        return [] if held is None or held.problem is None else [held.problem]
 
     def _overlays(self, seen: Explanation, method: str) -> tuple[Mapping[str, Path | None], str | None]:
         found = seen.saliency.get((QUERY_ID, seen.retrieval.called))

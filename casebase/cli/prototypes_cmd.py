@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from casebase.cli import exits, options
-from casebase.cli.screen import Screen
-from casebase.commands import typed
-from casebase.errors import NotFound, UnknownClass
+from casebase.commands import again, typed
 from casebase.reading import percent, printable
 
 if TYPE_CHECKING:
@@ -17,16 +17,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from casebase.api import Base
-    from casebase.prototypes import Prototype, PrototypeSet, Stage
+    from casebase.prototypes import PrototypeSet, Stage
 
 app = typer.Typer(
     help="Parts of a class as patches of cases: this looks like that.", no_args_is_help=True, rich_markup_mode=None
 )
 
-ProfileOption = Annotated[
-    str | None, typer.Option("--profile", help="signed or classic [default: signed, else classic].")
-]
+STDIN = "-"
 
 
 @app.callback()
@@ -86,45 +83,60 @@ def train(
 
 @app.command("show")
 def show(
-    profile: ProfileOption = None,
-    of_class: Annotated[
-        list[str] | None, typer.Option("--class", help="Only this class; may be given again.", metavar="NAME")
+    image: Annotated[
+        str | None, typer.Argument(metavar="[IMAGE]", help="An image to be matched; - reads standard input.")
     ] = None,
+    of_class: Annotated[
+        list[str] | None, typer.Option("--class", help="This class; may be given again.", metavar="NAME")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="signed or classic [default: signed, else classic].", metavar="PROFILE")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(help="Rows a class [default: all; of an image 5].", metavar="N", min=1)
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write one self-contained HTML page.", metavar="FILE")] = None,
     base: options.BaseOption = None,
     json: options.JsonOption = False,
     quiet: options.QuietOption = False,
     debug: options.DebugOption = False,
     no_color: options.ColorOption = False,
+    seed: options.SeedOption = None,
+    device: options.DeviceOption = None,
 ) -> int:
-    """Show the prototypes of each class: source case, box, purity, how often they decide.
+    """Show the prototypes of each class, or which of them an image resembles and what each adds.
 
-    casebase prototypes show
+    casebase prototypes show --class cat
 
-    casebase prototypes show --class cat --profile classic
+    casebase prototypes show image.jpg --report parts.html
     """
     screen = options.screen(json=json, quiet=quiet, no_color=no_color, debug=debug)
-    chosen = options.chosen(base)
+    chosen = options.chosen(base, seed=seed, device=device)
     from casebase import api
+    from casebase.cli.render_prototypes import terminal_parts, terminal_set
 
+    names, command = of_class or [], again(sys.argv)
     with api.Base(chosen) as opened:
-        found = _there(opened, profile)
-        if json:
-            screen.result(found.to_dict())
-            return exits.OK
-        _listed(found, opened, of_class or list(found.classes), screen)
+        if image is None:
+            page = opened.prototypes_page(profile, names, top=top, command=command)
+            saved = None if report is None else page.save(report)
+            if not json:
+                terminal_set(page, screen.out(), saved)
+                return exits.OK
+            value = page.to_dict()
+            value["prototypes"] = [one for one in value["prototypes"] if not names or one["class"] in names]
+        else:
+            asked = sys.stdin.buffer.read() if image == STDIN else image
+            parts = opened.parts(asked, profile, names, top=top or 5, command=command)
+            saved = None if report is None else parts.save(report)
+            if not json:
+                terminal_parts(parts, screen.out(), saved)
+                return exits.OK
+            value = parts.to_dict()
+    screen.result(value)
+    if saved is not None:
+        screen.note(f"report: {saved}")
     return exits.OK
-
-
-def _there(opened: Base, profile: str | None) -> PrototypeSet:
-    found = opened.prototypes(profile)
-    if found is None:
-        words = ["train"] if profile is None else ["train", "--profile", profile]
-        command = next(iter(typed("prototypes", *words, base=opened.folder)), "casebase prototypes train")
-        raise NotFound(
-            f"no {printable(profile) + ' ' if profile else ''}prototypes in {printable(str(opened.folder))}; "
-            f"make them with `{command}`"
-        )
-    return found
 
 
 def _in_short(found: PrototypeSet) -> str:
@@ -171,48 +183,6 @@ def _points(value: float | None) -> str:
 
 def _count(value: float | None, of_all: float | None) -> str:
     return "-" if value is None else f"{value}" if of_all is None else f"{value} of {of_all}"
-
-
-def _listed(found: PrototypeSet, opened: Base, names: list[str], screen: Screen) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    for name in names:
-        if name not in found.classes:
-            raise UnknownClass(
-                f"no class {printable(name)!r} here; there is {', '.join(map(printable, found.classes))}"
-            )
-    out = screen.out()
-    _print(out, _in_short(found))
-    for name in names:
-        mine = found.of_class(name)
-        out.print()
-        _print(out, f"{printable(name)}: {len(mine)} prototypes" if mine else f"{printable(name)}: none was kept")
-        if not mine:
-            continue
-        table = Table("id", "case", "path", "box", "purity", "weight", "decides", box=None, pad_edge=False)
-        for one in sorted(mine, key=lambda each: (-each.weight, each.number)):
-            table.add_row(
-                str(one.number), one.patch.case_id, Text(_path(opened, one)), _box(one),
-                "-" if one.purity is None else f"{one.purity:.2f} of {one.purity_n}", f"{one.weight:.3f}",
-                percent(one.decides),
-            )  # fmt: skip
-        out.print(table)
-
-
-def _path(opened: Base, one: Prototype) -> str:
-    from casebase.commands import named
-
-    try:
-        return printable(named(opened.case(one.patch.case_id)))
-    except NotFound:
-        return "gone from this base"
-
-
-def _box(one: Prototype) -> str:
-    """The cell and what it covers of the view, in hundredths."""
-    left, top, right, bottom = (round(100 * edge) for edge in one.patch.box)
-    return f"{left}-{right} % x {top}-{bottom} %"
 
 
 def _print(out: Console, line: str) -> None:

@@ -24,6 +24,7 @@ from casebase.explain.album import Album, Look, Thumbnail, ahead, in_threads
 from casebase.explain.passes import Passes, Read
 from casebase.explain.prototypes.evidence import Asked, Cases, Evidence, shown
 from casebase.explain.prototypes.gallery import page as prototype_page
+from casebase.explain.prototypes.picture import SHOWN as SHOWN_OF_PICTURE
 from casebase.explain.prototypes.picture import of_picture
 from casebase.explain.saliency import names
 from casebase.explain.saliency.method import MethodSettings, Network
@@ -169,13 +170,29 @@ class Explainer:
 
         return look(name, picture, wanted, self._passes, self._album, self.settings, facts)
 
-    def prototypes(self, facts: Mapping[str, str]) -> PrototypesPage:
-        """The prototypes of this network with their source cases. Raises ``NotFound`` where it was given none."""
-        return prototype_page(self._prototypes(), facts)
+    def prototypes(
+        self, facts: Mapping[str, str], classes: Sequence[str] = (), top: int | None = None
+    ) -> PrototypesPage:
+        """The prototypes of this network with their source cases, of some classes or all, the ``top`` of each or all.
 
-    def parts(self, name: str, picture: reading.Picture, seed: int, facts: Mapping[str, str]) -> PartsPage:
-        """What the prototypes say of one picture. Raises ``NotFound`` where there are no prototypes."""
-        return of_picture(name, picture, self._prototypes(), self._passes, self._album, facts, seed)
+        Raises ``NotFound`` where it was given none, ``UnknownClass``.
+        """
+        return prototype_page(self._prototypes(), facts, classes, top)
+
+    def parts(
+        self,
+        name: str,
+        picture: reading.Picture,
+        seed: int,
+        facts: Mapping[str, str],
+        classes: Sequence[str] = (),
+        top: int = SHOWN_OF_PICTURE,
+    ) -> PartsPage:
+        """What the prototypes say of one picture; see :func:`casebase.explain.prototypes.picture.of_picture`.
+
+        Raises ``NotFound`` where there are no prototypes.
+        """
+        return of_picture(name, picture, self._prototypes(), self._passes, self._album, facts, seed, classes, top)
 
     def _prototypes(self) -> Evidence:
         if self._evidence is None:

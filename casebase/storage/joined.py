@@ -112,6 +112,11 @@ class SqlCaseBase(Truth):
         with sql_errors(str(self.folder)), self.engine.connect() as connection:
             return prototype_rows.profiles(connection)
 
+    def prototype_digest(self, profile: str | None = None) -> str | None:
+        """What tells one set from another, without reading it; None where there is none."""
+        with sql_errors(str(self.folder)), self.engine.connect() as connection:
+            return prototype_rows.digest(connection, profile)
+
     def declared(self, space: str) -> Fingerprint | None:
         """The fingerprint of a space, complete or not; None where it was never announced."""
         with sql_errors(str(self.folder)), self.engine.connect() as connection:

@@ -60,6 +60,13 @@ def read(connection: Connection, profile: str | None) -> PrototypeSet | None:
     return PrototypeSet.from_dict({**row.facts, **{name: row._mapping[name] for name in _COLUMNS}, "prototypes": held})
 
 
+def digest(connection: Connection, profile: str | None) -> str | None:
+    """The digest of that set."""
+    chosen = profile or next(iter(profiles(connection)), None)
+    held = select(prototype_sets.c.digest).where(prototype_sets.c.profile == chosen)
+    return connection.execute(held).scalar()
+
+
 def replace(connection: Connection, found: PrototypeSet) -> None:
     """Put a set in the place of its profile's one."""
     facts = {n: v for n, v in found.to_dict().items() if n not in ("schema", "prototypes", *_COLUMNS)}

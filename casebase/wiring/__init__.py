@@ -14,7 +14,7 @@ from casebase.wiring.demo import examples, fetch_pets, train_birds
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, workers
 from casebase.wiring.measuring import EVALUATIONS, compare_saliency, evaluate, evaluation_writer
-from casebase.wiring.prototypes import prototype_set, prototype_view, train_prototypes
+from casebase.wiring.prototypes import needed_prototypes, prototype_set, prototype_view, train_prototypes
 from casebase.wiring.stores import (
     check_maps,
     check_out,
@@ -22,6 +22,7 @@ from casebase.wiring.stores import (
     file_hashes,
     made_anew,
     maps_pages,
+    prototype_pages,
     renderer,
     save_picture,
     store_for_looking,
@@ -55,9 +56,11 @@ __all__ = [
     "leaks_told",
     "made_anew",
     "maps_pages",
+    "needed_prototypes",
     "network_alone",
     "networks_of",
     "prepare",
+    "prototype_pages",
     "prototype_set",
     "prototype_view",
     "random_cases",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from casebase import folders
 from casebase.cases import Status
 from casebase.commands import named, typed
-from casebase.errors import DataError, EmptyCaseBase, FingerprintMismatch, ModelError, NoTargetLayer
+from casebase.errors import DataError, EmptyCaseBase, FingerprintMismatch, ModelError, NoTargetLayer, NotFound
 from casebase.indexer.views import Seeing, decode
 from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases, Watch
 from casebase.prototypes import SIGNED, PrototypeSet
@@ -108,6 +108,18 @@ def prototype_set(store: SqlCaseStore, profile: str | None = None) -> PrototypeS
     """The stored prototypes; None where there are none. Raises ``FingerprintMismatch`` for another network's."""
     known = store.setting("classifier") or {}
     return _of_network(store, store.prototypes(profile), known.get("fingerprint"))
+
+
+def needed_prototypes(store: SqlCaseStore, network: ExplainedNetwork, profile: str | None = None) -> PrototypeReader:
+    """:func:`prototype_view` where there are some, else ``NotFound`` with the command that makes them."""
+    found = prototype_view(store, network, profile)
+    if found is None:
+        which = "" if profile is None else f"{printable(profile)} "
+        words = ("train",) if profile is None else ("train", "--profile", profile)
+        raise NotFound(
+            f"no {which}prototypes in {printable(str(store.folder))}; make them with `{_command(store.folder, *words)}`"
+        )
+    return found
 
 
 def prototype_view(

@@ -19,7 +19,7 @@ from casebase.explain.render_html import HtmlRenderer
 from casebase.explain.render_maps import MapsPages
 from casebase.explain.service import Explainer, Wanted
 from casebase.explanations import Pixels
-from casebase.ports import CaseStore, DossierWriter, MapsWriter, Renderer
+from casebase.ports import CaseStore, DossierWriter, MapsWriter, PrototypeWriter, Renderer
 from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.storage import database, files, pictures
@@ -71,6 +71,13 @@ def dossier_pages(
 def maps_pages() -> MapsWriter:
     """What writes saliency maps."""
     return MapsPages(files.new_folder)
+
+
+def prototype_pages() -> PrototypeWriter:
+    """What writes prototypes, and what they say of an image."""
+    from casebase.explain.prototypes.pages import PrototypePages
+
+    return PrototypePages()
 
 
 def check_maps(folder: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,31 +11,17 @@ from casebase.cli.main import invoke
 from casebase.settings import Settings
 from casebase.storage import lock, prototype_rows
 from casebase.storage.opening import make_store
-from tests.flow import prototype_stand_in
 from tests.flow.command import Call
 from tests.flow.conftest import PLAIN, draw
 
-TRAINING = "casebase.networks.prototypes.training"
-REAL = importlib.util.find_spec(TRAINING) is not None
-needs_training = pytest.mark.skipif(not REAL, reason="the training itself is not there yet")
-TRAIN = ("prototypes", "train", "--k", 2)
-
-
-@pytest.fixture(autouse=True)
-def _training(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The real training, or what stands for it until it is there."""
-    if not REAL:
-        monkeypatch.setitem(sys.modules, TRAINING, prototype_stand_in)
+TRAIN = ("prototypes", "train", "--k", 2, "--steps", 5)
 
 
 @pytest.fixture(scope="module")
 def shared_trained(tmp_path_factory: pytest.TempPathFactory, shared_base: Path) -> Path:
     """A base with prototypes, which no test changes."""
     base = Path(shutil.copytree(shared_base, tmp_path_factory.mktemp("trained") / "base"))
-    with pytest.MonkeyPatch.context() as patched:
-        if not REAL:
-            patched.setitem(sys.modules, TRAINING, prototype_stand_in)
-        assert invoke([*map(str, TRAIN), "--base", str(base), "--quiet", "--json"]) == 0
+    assert invoke([*map(str, TRAIN), "--base", str(base), "--quiet", "--json"]) == 0
     return base
 
 
@@ -66,7 +50,11 @@ def test_a_training_ends_with_its_stages_and_what_to_type_next(base: Path, call:
 def test_what_is_printed_as_json_is_what_is_kept(base: Path, call: Call) -> None:
     made = call(*TRAIN, "--base", base, "--json").expect(0).json
     shown = call("prototypes", "show", "--base", base, "--json").expect(0).json
-    assert made == shown
+    for name in made.keys() - {"prototypes"}:
+        assert made[name] == shown[name], name
+    for one in shown["prototypes"]:
+        assert one.pop("source")["problem"] is None
+    assert made["prototypes"] == shown["prototypes"]
     assert made["schema"] == "casebase.prototypes/1"
     assert made["classifier"] == call("stats", "--base", base, "--json").json["fingerprint"]
     (file,) = vectors_in(base)
@@ -82,20 +70,55 @@ def test_every_prototype_is_a_patch_of_a_case_of_its_class(trained: Path, call: 
         assert 0 <= top < bottom <= 1
 
 
-def test_the_terminal_lists_the_prototypes_by_class(trained: Path, call: Call) -> None:
-    told = call("prototypes", "show", "--base", trained).expect(0).out
-    assert "cat: " in told
-    assert "dog: " in told
-    only = call("prototypes", "show", "--class", "dog", "--base", trained).expect(0).out
-    assert "dog: " in only
-    assert "cat: " not in only
+def test_classes_and_rows_can_be_chosen_on_the_terminal_in_json_and_on_the_page(
+    trained: Path, tmp_path: Path, call: Call
+) -> None:
+    show = ("prototypes", "show", "--base", trained)
+    every = call(*show).expect(0).out
+    dogs = call(*show, "--class", "dog", "--top", 1, "--report", tmp_path / "dogs.html").expect(0).out
+    assert "2 prototypes of 2 cases" in every
+    assert all(f"{name}  " in every for name in ("cat", "dog", "owl"))
+    assert "cat  " not in dogs
+    assert str(tmp_path / "dogs.html") in dogs
+    assert "prototype" in (tmp_path / "dogs.html").read_text()
+    value = call(*show, "--class", "dog", "--json").expect(0).json
+    assert {one["class"] for one in value["prototypes"]} == {"dog"}
+
+
+def test_what_the_prototypes_add_makes_the_score_of_every_class_shown(
+    trained: Path, stranger: Path, call: Call
+) -> None:
+    show = ("prototypes", "show", stranger, "--base", trained)
+    value = call(*show, "--top", 2, "--json").expect(0).json
+    assert value["schema"] == "casebase.parts/1"
+    told = value["prototypes"]["classes"]
+    assert told[0]["class"] == value["prediction"]["predicted"]
+    assert len(told) == 2
+    for one in told:
+        added = one["bias"] + one["rest"] + sum(match["contribution"] for match in one["matches"])
+        assert added == pytest.approx(one["score"], abs=1e-4)
+        assert len(one["matches"]) == 2
+    named = call(*show, "--class", "owl", "--class", "dog", "--json").expect(0).json["prototypes"]["classes"]
+    assert [one["class"] for one in named][1:] == [name for name in ("owl", "dog") if name != named[0]["class"]]
+    assert "looks like" in call(*show).expect(0).out.lower()
+
+
+def test_answers_and_mistakes_show_them_too(trained: Path, stranger: Path, tmp_path: Path, call: Call) -> None:
+    page = tmp_path / "why.html"
+    asked = call("query", stranger, "--no-overlays", "--report", page, "--base", trained, "--json").expect(0).json
+    alone = call("prototypes", "show", stranger, "--base", trained, "--json").expect(0).json
+    assert asked["prototypes"]["classes"][0]["score"] == pytest.approx(
+        alone["prototypes"]["classes"][0]["score"], abs=1e-4
+    )
+    assert "this looks like that" in page.read_text().lower()
 
 
 def test_the_same_training_again_gives_the_same_set_and_leaves_one_file(trained: Path, call: Call) -> None:
     before = call("prototypes", "show", "--base", trained, "--json").expect(0).json
     again = call(*TRAIN, "--fresh", "--base", trained, "--json").expect(0).json
     assert again["digest"] == before["digest"]
-    assert again["prototypes"] == before["prototypes"]
+    shown = call("prototypes", "show", "--base", trained, "--json").expect(0).json
+    assert shown["prototypes"] == before["prototypes"]
     assert len(vectors_in(trained)) == 1
 
 
@@ -222,7 +245,7 @@ def test_a_head_that_is_not_linear_is_told_the_profile_that_needs_none(own_netwo
 
 
 def test_prototypes_of_the_network_before_are_an_error_until_new_ones_are_learned(
-    trained: Path, photos: Path, call: Call
+    trained: Path, photos: Path, stranger: Path, call: Call
 ) -> None:
     old = call("prototypes", "show", "--base", trained, "--json").expect(0).json["classifier"]
     for number in range(3):
@@ -230,7 +253,10 @@ def test_prototypes_of_the_network_before_are_an_error_until_new_ones_are_learne
     call("index", photos, *PLAIN, "--refit-head", "--base", trained, "--json").expect(0)
     new = call("stats", "--base", trained, "--json").expect(0).json["fingerprint"]
     assert new != old
-    for words in (("show",), ("show", "--json")):
+    asked = call("query", stranger, "--no-overlays", "--base", trained, "--json").expect(0).json
+    assert asked["prototypes"] is None
+    assert any("no prototypes are shown" in one and old in one for one in asked["warnings"])
+    for words in (("show",), ("show", "--json"), ("show", stranger)):
         said = call("prototypes", *words, "--base", trained).expect(1).sentence
         assert old in said
         assert new in said
@@ -259,13 +285,11 @@ def test_a_second_training_and_a_writer_are_told_who_is_at_it(trained: Path, cal
     call("verify", "--base", trained).expect(0)
 
 
-@needs_training
 def test_a_class_with_fewer_images_than_prototypes(trained: Path, call: Call) -> None:
     said = call("prototypes", "train", "--k", 500, "--base", trained).expect(2).sentence
     assert "the class 'cat' has 10 cases, too few for 500 prototypes" in said
 
 
-@needs_training
 def test_images_that_are_all_the_same(tmp_path: Path, model: Path, call: Call) -> None:
     for kind in ("cat", "dog", "owl"):
         (tmp_path / "same" / kind).mkdir(parents=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from casebase.commands import named
+from casebase.errors import UnknownClass
 from casebase.explain.prototypes import part_words
 from casebase.explain.prototypes.evidence import Evidence
 from casebase.explain.prototypes.section import patch_figure, source_figure
@@ -19,9 +20,17 @@ ALIKE = 0.8
 _HEADS = ("stage", "balanced accuracy", "network", "gap", "agreement", "prototypes", "distinct", "sources")
 
 
-def page(evidence: Evidence, facts: Mapping[str, str]) -> PrototypesPage:
-    """The prototypes of a network with their sources; a source that cannot be shown is said where it would stand."""
+def page(
+    evidence: Evidence, facts: Mapping[str, str], classes: Sequence[str] = (), top: int | None = None
+) -> PrototypesPage:
+    """The prototypes of a network with their sources; a source that cannot be shown is said where it would stand.
+
+    Cards are those of ``classes``, by default all, and the ``top`` weightiest of each. Raises ``UnknownClass``.
+    """
     found = evidence.view.found
+    for one in classes:
+        if one not in found.classes:
+            raise UnknownClass(f"no class {printable(one)!r} here; there is {', '.join(map(printable, found.classes))}")
     sources = evidence.sources(found.prototypes)
     count = counted(len(found.prototypes), "prototype")
     return PrototypesPage(
@@ -31,7 +40,7 @@ def page(evidence: Evidence, facts: Mapping[str, str]) -> PrototypesPage:
         lead=f"Profile {printable(found.profile)}, fitted to {_target(found.target)}, on {printable(found.layer)}.",
         seen=part_words.seen(found.grid, found.receptive_field, found.view),
         warnings=warnings(found, sources),
-        classes=[_of_class(name, found.of_class(name), sources) for name in found.classes],
+        classes=[_of_class(name, found.of_class(name), sources, top) for name in classes or found.classes],
         stages=stages(found.stages),
         reading=reading(found),
         facts=facts,
@@ -93,14 +102,16 @@ def reading(found: PrototypeSet) -> list[Statement]:
     ]
 
 
-def _of_class(name: str, prototypes: Sequence[Prototype], sources: Mapping[int, Source]) -> ClassPrototypes:
+def _of_class(
+    name: str, prototypes: Sequence[Prototype], sources: Mapping[int, Source], top: int | None
+) -> ClassPrototypes:
     ranked = sorted(prototypes, key=lambda one: (-one.weight, one.number))
     cases = len({one.patch.case_id for one in ranked})
     spoken = printable(name)
     return ClassPrototypes(
         name=spoken,
         lead=f"{counted(len(ranked), 'prototype')} of {counted(cases, 'case')}, the weightiest first.",
-        cards=[_card(one, sources[one.number]) for one in ranked],
+        cards=[_card(one, sources[one.number]) for one in ranked[:top]],
         empty=None if ranked else f"No prototype of {spoken} is left.",
     )
 

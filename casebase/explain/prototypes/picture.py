@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from casebase import clock, reading
 from casebase.answers import Prediction
-from casebase.errors import ModelError
+from casebase.errors import ModelError, UnknownClass
 from casebase.explain.album import Album
 from casebase.explain.figures import whole_figure
 from casebase.explain.passes import Passes
@@ -28,11 +28,17 @@ def of_picture(
     album: Album,
     facts: Mapping[str, str],
     seed: int,
+    classes: Sequence[str] = (),
+    top: int = SHOWN,
 ) -> PartsPage:
-    """Up to ``SHOWN`` matches for the predicted class and for the runner-up, with their checks.
+    """Up to ``top`` matches for the predicted class and for ``classes``, by default the runner-up, with their checks.
 
-    Raises ``ModelError`` for a network whose answer is no number.
+    Raises ``UnknownClass``, and ``ModelError`` for a network whose answer is no number.
     """
+    known = evidence.view.found.classes
+    for one in classes:
+        if one not in known:
+            raise UnknownClass(f"no class {printable(one)!r} here; there is {', '.join(map(printable, known))}")
     started = clock.seconds()
     whole, seen = album.of_query(picture)
     (read,) = passes.read({picture.pixel_hash: seen.view}).values()
@@ -42,9 +48,9 @@ def of_picture(
     share = np.exp(scores - scores.max())
     share /= share.sum()
     prediction = Prediction(dict(zip(passes.classes, share.tolist(), strict=True)))
-    targets = [one for one, _ in prediction.ranked[:2]]
+    targets = list(dict.fromkeys([prediction.predicted, *(classes or [one for one, _ in prediction.ranked[1:2]])]))
     maps = read.maps if evidence.view.shares_maps else None
-    (found,) = evidence.parts([Asked(seen.view, maps, targets, prediction.predicted)], seed, SHOWN)
+    (found,) = evidence.parts([Asked(seen.view, maps, targets, prediction.predicted)], seed, top)
     sources = evidence.sources(shown([found]))
     return PartsPage(
         path=name, sha256=picture.sha256, prediction=prediction, parts=found, sources=sources,
