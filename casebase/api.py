@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import casebase
 from casebase import clock, reading, settings, wiring
@@ -18,9 +18,7 @@ from casebase.dossiers import Dossier
 from casebase.errors import (
     CasebaseError,
     DataError,
-    FingerprintMismatch,
     ImageError,
-    ModelError,
     NotFound,
     StorageFailed,
     UsageError,
@@ -42,17 +40,13 @@ from casebase.indexer import (
     write_set,
 )
 from casebase.maps import Maps, MapsWanted
-from casebase.ports import PrototypeView
 from casebase.prototype_pages import PartsPage, PrototypesPage
 from casebase.prototypes import PrototypeSet
-from casebase.query import Ask, Networks, ask
+from casebase.query import Ask, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
 from casebase.trained import Onlooker, Trained
 from casebase.wiring import EVALUATIONS, ModelChoice, PrototypeRecipe, Recipe, Scope, TrainOptions
-
-if TYPE_CHECKING:
-    from casebase.networks import explained as explained_networks
 
 __all__ = [
     "EVALUATIONS",
@@ -233,16 +227,6 @@ def _picture(image: Image, chosen: settings.Settings) -> tuple[str, reading.Pict
         raise ImageError(f"{reading.printable(name)}: {error}") from None
 
 
-@dataclass(frozen=True)
-class _Held:
-    """An explainer, the network and the set of prototypes it was made with, and why it has no prototypes."""
-
-    network: explained_networks.ExplainedNetwork
-    digest: str | None
-    explainer: Explainer
-    problem: str | None
-
-
 def _unwatched(stage: str, done: int, total: int) -> None:
     """Nobody wants to know."""
 
@@ -255,8 +239,7 @@ class Base:
         self._create = create
         self._model = model or ModelChoice()
         self._store = wiring.store_for_writing(chosen) if create else wiring.store_for_reading(chosen)
-        self._networks: dict[str, tuple[tuple[object, ...], Networks, explained_networks.ExplainedNetwork]] = {}
-        self._explainers: dict[str, _Held] = {}
+        self._explainers = wiring.Explainers(chosen)
 
     # -- making --------------------------------------------------------------------------------------------------
 
@@ -290,7 +273,7 @@ class Base:
             else:
                 summary = index(prepared.source, prepared.plan, self._store, run)
             wiring.tidy(self._store)
-        self._networks.clear()
+        self._explainers.forget()
         return replace(summary, warnings=[*prepared.notes, *summary.warnings])
 
     # -- asking --------------------------------------------------------------------------------------------------
@@ -316,7 +299,7 @@ class Base:
     ) -> list[Retrieval]:
         """The same for several images, with their forward passes in batches."""
         pictures = [_picture(image, self.settings) for image in images]
-        networks, _ = self._loaded(space)
+        networks = self._explainers.networks(self._store, space)
         return ask(pictures, Ask(k, space, rival, rerank), networks, self._store)
 
     def explain(
@@ -340,13 +323,13 @@ class Base:
         """
         wanted = Wanted(saliency, self.settings.seed, panel)
         name, picture = _picture(image, self.settings)
-        networks, _ = self._loaded(space)
+        networks = self._explainers.networks(self._store, space)
         (retrieval,) = ask([(name, picture)], Ask(k, space, rival, rerank), networks, self._store)
-        explainer = self._explainer(space)
+        explainer, left_out = self._explainers.of(self._store, space)
         explainer.ready(wanted)
         seen = next(explainer.explain([(retrieval, picture)], wanted, self._facts(command)))
         overlays, problem = self._overlays(seen, saliency) if saliency is not None else ({}, None)
-        warnings = (*seen.warnings, *([] if problem is None else [problem]), *self._unshown(space))
+        warnings = (*seen.warnings, *([] if problem is None else [problem]), *left_out)
         seen = replace(seen, overlays=overlays, warnings=warnings, renderer=wiring.renderer())
         facts = seen.facts
         return replace(
@@ -376,7 +359,7 @@ class Base:
         """
         wanted = MapsWanted(tuple(methods), tuple(classes), layer, samples, sign, self.settings.seed)
         name, picture = _picture(image, self.settings)
-        found = self._explainer(NETWORK_SPACE).look(name, picture, wanted, self._facts(command))
+        found = self._explainers.of(self._store, NETWORK_SPACE)[0].look(name, picture, wanted, self._facts(command))
         return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.maps_pages())
 
     # -- prototypes ----------------------------------------------------------------------------------------------
@@ -415,7 +398,7 @@ class Base:
         ``classes`` and ``top``, the weightiest of each class, choose what is shown. Raises ``NotFound`` where there
         are none, ``UnknownClass``, ``FingerprintMismatch``, ``WeightsMissing``.
         """
-        found = self._prototype_explainer(profile).prototypes(self._facts(command), classes, top)
+        found = self._explainers.of_prototypes(self._store, profile).prototypes(self._facts(command), classes, top)
         return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.prototype_pages())
 
     def parts(
@@ -432,13 +415,9 @@ class Base:
         ``save(file)`` writes the page. Raises as :meth:`prototypes_page`, and ``ImageError``.
         """
         name, picture = _picture(image, self.settings)
-        explainer = self._prototype_explainer(profile)
+        explainer = self._explainers.of_prototypes(self._store, profile)
         found = explainer.parts(name, picture, self.settings.seed, self._facts(command), classes, top)
         return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.prototype_pages())
-
-    def _prototype_explainer(self, profile: str | None) -> Explainer:
-        networks, explained = self._loaded(NETWORK_SPACE)
-        return self._made(networks, explained, wiring.needed_prototypes(self._store, explained, profile))
 
     # -- measuring -----------------------------------------------------------------------------------------------
 
@@ -490,50 +469,14 @@ class Base:
         if split is not None:
             chosen = replace(chosen, split=split)
         wanted = Wanted(saliency, self.settings.seed, panel=True)
-        networks, _ = self._loaded(chosen.space)
-        self._explainer(chosen.space).ready(wanted)
+        networks = self._explainers.networks(self._store, chosen.space)
+        explainer, left_out = self._explainers.of(self._store, chosen.space)
+        explainer.ready(wanted)
         found = gather(self._store, networks, chosen, partial(wiring.file_hashes, self._store), self._facts(command))
-        writer = wiring.dossier_pages(self._explainer(chosen.space), wanted, self.settings, progress)
+        writer = wiring.dossier_pages(explainer, wanted, self.settings, progress)
         said = [*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *found.statements]
-        said += [Statement(one, Level.CAUTION) for one in self._unshown(chosen.space)]
+        said += [Statement(one, Level.CAUTION) for one in left_out]
         return replace(found, statements=said, synthetic=self._store.setting("synthetic"), writer=writer)
-
-    def _loaded(self, space: str) -> tuple[Networks, explained_networks.ExplainedNetwork]:
-        known = self._store.setting("classifier")
-        stamp = (None if known is None else known["fingerprint"], space)
-        cached = self._networks.get(space)
-        if cached is None or cached[0] != stamp:
-            self._networks[space] = (stamp, *wiring.networks_of(self._store, self.settings, space))
-        return self._networks[space][1:]
-
-    def _explainer(self, space: str) -> Explainer:
-        """What explains this space's answers; it keeps what it saw for the next one."""
-        networks, explained = self._loaded(space)
-        digest = self._store.prototype_digest()
-        held = self._explainers.get(space)
-        if held is None or held.network is not explained or held.digest != digest:
-            view, problem = None, None
-            try:
-                view = wiring.prototype_view(self._store, explained)
-            except (FingerprintMismatch, ModelError) as error:  # nobody asked for them: said, and left out
-                problem = f"no prototypes are shown: {error}"
-            held = _Held(explained, digest, self._made(networks, explained, view), problem)
-            self._explainers[space] = held
-        return held.explainer
-
-    def _made(
-        self, networks: Networks, explained: explained_networks.ExplainedNetwork, view: PrototypeView | None
-    ) -> Explainer:
-        return Explainer(
-            explained, networks.classifier.classes, wiring.thumbnails(self._store),
-            megapixels=self.settings.max_megapixels, sample=partial(wiring.random_cases, self._store),
-            prototypes=view, cases=self._store.get,
-        )  # fmt: skip
-
-    def _unshown(self, space: str) -> list[str]:
-        """Why an explanation of this space has no prototypes, where the base has some."""
-        held = self._explainers.get(space)
-        return [] if held is None or held.problem is None else [held.problem]
 
     def _overlays(self, seen: Explanation, method: str) -> tuple[Mapping[str, Path | None], str | None]:
         found = seen.saliency.get((QUERY_ID, seen.retrieval.called))
