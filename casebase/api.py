@@ -26,6 +26,8 @@ from casebase.maps import Maps, MapsWanted
 from casebase.query import Ask, Networks, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
+from casebase.summaries import Summary, SummaryWanted
+from casebase.summarize import summarize
 from casebase.trained import Onlooker, Trained
 from casebase.wiring import EVALUATIONS, ModelChoice, Recipe, Scope, TrainOptions
 
@@ -48,6 +50,8 @@ __all__ = [
     "Recipe",
     "SaliencyOptions",
     "Stats",
+    "Summary",
+    "SummaryWanted",
     "TrainOptions",
     "Trained",
     "TwinOptions",
@@ -55,6 +59,7 @@ __all__ = [
     "check_data",
     "check_maps",
     "check_out",
+    "check_summary",
     "data_of",
     "demo",
     "doctor",
@@ -112,6 +117,11 @@ def check_out(folder: str | Path, kind: str | None = None) -> None:
 def check_maps(folder: str | Path) -> None:
     """Raise where saliency maps cannot be saved to a folder, before the work: as :func:`check_out`."""
     wiring.check_maps(Path(folder))
+
+
+def check_summary(target: str | Path) -> None:
+    """Raise where a summary cannot be saved to a folder, or to a file ending in .html: as :func:`check_out`."""
+    wiring.check_summary(Path(target))
 
 
 def saliency(
@@ -337,6 +347,34 @@ class Base:
         name, picture = _picture(image, self.settings)
         found = self._explainer(NETWORK_SPACE).look(name, picture, wanted, self._facts(command))
         return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.maps_pages())
+
+    def summarize(
+        self,
+        k: int = 5,
+        criticisms: int = 3,
+        by: str = "predicted",
+        classes: Sequence[str] = (),
+        space: str = NETWORK_SPACE,
+        *,
+        sort: str = "disputed",
+        shown: int | None = None,
+        command: str = "",
+    ) -> Summary:
+        """Of every class, or of ``classes``, ``k`` typical cases with weights and the cases they say least of.
+
+        From stored vectors alone: nothing is trained and no network is loaded. ``by`` is ``predicted`` (what the
+        network takes for a class) or ``label``. ``save("summary.html")`` or ``save(folder)`` writes the page, on which
+        the first ``shown`` classes stand in order of ``sort``: ``disputed``, ``residual`` or ``name``. Raises
+        ``UsageError``, ``UnknownClass``, ``NoLike`` and ``EmptyCaseBase``.
+        """
+        wanted = SummaryWanted(k, criticisms, by, tuple(classes), space, sort, seed=self.settings.seed)
+        wanted = wanted if shown is None else replace(wanted, shown=shown)
+        found = summarize(self._store.snapshot(), wanted, self._facts(command))
+        said = [*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *found.statements]
+        return replace(
+            found, statements=said, synthetic=self._store.setting("synthetic"),
+            writer=wiring.summary_pages(self._store, self.settings),
+        )  # fmt: skip
 
     # -- measuring -----------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from casebase.explanations import Report
     from casebase.maps import Maps
     from casebase.prototypes import Activation, PrototypeSet
+    from casebase.summaries import Summary
 
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float32]
@@ -397,5 +398,17 @@ class MapsWriter(Protocol):
         ...
 
     def inline(self, maps: Maps) -> str:
+        """The page as HTML for a notebook cell."""
+        ...
+
+
+class SummaryWriter(Protocol):
+    """A summary of a case base in forms somebody can look at."""
+
+    def write(self, summary: Summary, target: Path) -> Path:
+        """Write one page, or page and JSON into a folder; return the page. Nothing is left behind on failure."""
+        ...
+
+    def inline(self, summary: Summary) -> str:
         """The page as HTML for a notebook cell."""
         ...

@@ -15,6 +15,7 @@ from casebase.wiring.measuring import EVALUATIONS, compare_saliency, evaluate, e
 from casebase.wiring.stores import (
     check_maps,
     check_out,
+    check_summary,
     dossier_pages,
     file_hashes,
     made_anew,
@@ -24,6 +25,7 @@ from casebase.wiring.stores import (
     store_for_looking,
     store_for_reading,
     store_for_writing,
+    summary_pages,
     thumbnails,
 )
 from casebase.wiring.trained_folder import LEAKS, leaks_told
@@ -39,6 +41,7 @@ __all__ = [
     "TrainOptions",
     "check_maps",
     "check_out",
+    "check_summary",
     "compare_saliency",
     "dossier_pages",
     "dry_plan",
@@ -60,6 +63,7 @@ __all__ = [
     "store_for_looking",
     "store_for_reading",
     "store_for_writing",
+    "summary_pages",
     "thumbnails",
     "tidy",
     "train",
