@@ -207,6 +207,10 @@ def check(chosen: settings.Settings, *, deep: bool = False) -> Findings:
         return Findings([Finding(str(error), repairable=False)], {}, [], deep, 0.0)
 
 
+def _silent(done: int, total: int, skipped: int) -> None:
+    """Nobody wants to know."""
+
+
 def _picture(image: Image, chosen: settings.Settings) -> tuple[str, reading.Picture]:
     name = reading.STANDARD_INPUT if isinstance(image, bytes) else str(image)
     try:
@@ -358,18 +362,21 @@ class Base:
         *,
         sort: str = "disputed",
         shown: int | None = None,
+        progress: bool | Progress = False,
         command: str = "",
     ) -> Summary:
         """Of every class, or of ``classes``, ``k`` typical cases with weights and the cases they say least of.
 
         From stored vectors alone: nothing is trained and no network is loaded. ``by`` is ``predicted`` (what the
         network takes for a class) or ``label``. ``save("summary.html")`` or ``save(folder)`` writes the page, on which
-        the first ``shown`` classes stand in order of ``sort``: ``disputed``, ``residual`` or ``name``. Raises
-        ``UsageError``, ``UnknownClass``, ``NoLike`` and ``EmptyCaseBase``.
+        the first ``shown`` classes stand in order of ``sort``: ``disputed``, ``residual`` or ``name``. ``progress`` is
+        told of classes, as that of ``index`` of images. Raises ``UsageError``, ``UnknownClass``, ``NoLike`` and
+        ``EmptyCaseBase``.
         """
         wanted = SummaryWanted(k, criticisms, by, tuple(classes), space, sort, seed=self.settings.seed)
         wanted = wanted if shown is None else replace(wanted, shown=shown)
-        found = summarize(self._store.snapshot(), wanted, self._facts(command))
+        told = progress if callable(progress) else lines(what="classes") if progress else _silent
+        found = summarize(self._store.snapshot(), wanted, self._facts(command), told)
         said = [*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *found.statements]
         return replace(
             found, statements=said, synthetic=self._store.setting("synthetic"),

@@ -6,7 +6,7 @@ were asked for are then held at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,9 +29,15 @@ _NAMED = 8
 SOME_ONLY = "needs the typical cases of all classes"
 
 
-def summarize(case_base: CaseBase, wanted: SummaryWanted, facts: Mapping[str, str]) -> Summary:
+def summarize(
+    case_base: CaseBase,
+    wanted: SummaryWanted,
+    facts: Mapping[str, str],
+    progress: Callable[[int, int, int], None] = lambda done, total, skipped: None,
+) -> Summary:
     """Typical cases and criticisms of the classes of a base, and how far the typical ones alone would answer.
 
+    ``progress`` is told (classes done, in all, 0).
     Raises ``EmptyCaseBase`` without a case, ``UnknownClass`` and ``NoLike`` for a class that is not there or has no
     case, ``UsageError`` for a space without vectors of its own.
     """
@@ -42,7 +48,11 @@ def summarize(case_base: CaseBase, wanted: SummaryWanted, facts: Mapping[str, st
         raise UsageError("the space contribution depends on the class of a query; name avgpool or clip with --space")
     members = _members(case_base, wanted)
     names = _chosen(members, wanted, case_base.class_names())
-    found = [_of_class(case_base, name, members[name], wanted) for name in names]
+    found: list[ClassSummary] = []
+    progress(0, len(names), 0)
+    for name in names:
+        found.append(_of_class(case_base, name, members[name], wanted))
+        progress(len(found), len(names), 0)
     measured = _Nearest(case_base, wanted, found, whole=not wanted.classes)
     found = [replace(one, recognised=measured.recognised(one.name)) for one in found]
     return Summary(

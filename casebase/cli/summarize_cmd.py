@@ -52,9 +52,11 @@ def summarize(
     if out is not None:
         api.check_summary(out)
     with api.Base(options.chosen(base, seed=seed)) as opened:
-        found = opened.summarize(
-            k, criticisms, by, tuple(class_ or ()), space, sort=sort, shown=shown, command=again(sys.argv)
-        )
+        with screen.progress("summarising", "classes") as progress:
+            found = opened.summarize(
+                k, criticisms, by, tuple(class_ or ()), space,
+                sort=sort, shown=shown, progress=progress, command=again(sys.argv),
+            )  # fmt: skip
         place = opened.folder / "reports" / f"summary-{by}-{space}" if out is None else out
         page: Path | None = None
         try:
