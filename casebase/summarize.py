@@ -111,7 +111,9 @@ def _of_class(
     cases, sizes = [held[ids[group[0]]] for group in groups], [len(group) for group in groups]
     vectors = vectors[[group[0] for group in groups]]
     if len(cases) < len(ids):
-        notes.append(f"{len(ids) - len(cases)} near-duplicates were folded into the case they repeat")
+        n = len(ids) - len(cases)
+        repeated = "1 near-duplicate was folded into the case it repeats"
+        notes.append(repeated if n == 1 else f"{n} near-duplicates were folded into the cases they repeat")
     bandwidth = typical.median_distance(vectors, wanted.seed)
     kernel = typical.Kernel(vectors, bandwidth or 1.0)
     means = kernel.means()
@@ -139,6 +141,8 @@ def _fewer(
     if not apart:
         one = len(cases) == 1
         return ["it has one case" if one else f"all {len(cases)} cases have the same vector, so one stands for all"]
+    if len(chosen.places) == len(cases):
+        return [f"all {len(cases)} cases are typical ones, so none is left to be odd"]
     told = []
     if len(chosen.places) < wanted.k:
         n = len(chosen.places)
@@ -191,16 +195,17 @@ class _Nearest:
             blocks, own = case_base.examined(wanted.space, part.status, split=part.split), frozenset[str]()
         else:
             self.on = "all other cases"
-            self.statements.append(
-                Statement("No image of this base is held out: the nearest typical case was tried on all other cases, "
-                          "which the network has seen.", Level.CAUTION)
-            )  # fmt: skip
             blocks, own = case_base.examined(wanted.space, Status.ACTIVE), frozenset(ids)
         for cases, nearest in _nearest(blocks, vectors, own):
             self._images += [(case.label, case.predicted, case.group) for case in cases]
             self._said += [names[place] for place in nearest]
         if not self._images:
             self.on = "every case is a typical one"
+        elif own:
+            self.statements.append(
+                Statement("No image of this base is held out: the nearest typical case was tried on all other cases, "
+                          "which the network has seen.", Level.CAUTION)
+            )  # fmt: skip
 
 
 def _nearest(

@@ -34,8 +34,8 @@ def why(found: Criticism, name: str) -> str:
 def left(one: ClassSummary) -> str:
     """How much of a class its typical cases leave unexplained, beside the control."""
     m = len(one.typical)
-    if one.considered < 2 or one.bandwidth is None:
-        return "One case stands for the whole class."
+    if m == one.considered or one.bandwidth is None:
+        return "One case stands for the whole class." if m == 1 else "Every case is a typical one."
     random = percent(one.chance / one.nothing)
     with_odd = percent(one.with_criticisms / one.nothing)
     many = f"{m} cases drawn at random" if m > 1 else "a case drawn at random"

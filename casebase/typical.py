@@ -29,6 +29,8 @@ PAIRS_OF = 1000
 """The median distance is that of all pairs of a class, or of the pairs of so many of its cases."""
 TOLERANCE = 1e-9
 """A gradient or a weight up to here is zero."""
+ROUNDING = 1e-12
+"""A discrepancy up to here is nothing but the rounding of its three terms."""
 
 
 class Kernel:
@@ -143,7 +145,8 @@ def violation(kernel: Floats, means: Floats, weights: Floats) -> float:
 
 def discrepancy(kernel: Floats, means: Floats, weights: Floats, nothing: float) -> float:
     """MMD^2 >= 0 of weights ``(m,)`` on cases with ``K (m, m)`` and ``mu (m,)``; ``nothing`` is that of no case."""
-    return max(0.0, float(nothing - 2.0 * weights @ means + weights @ kernel @ weights))
+    found = float(nothing - 2.0 * weights @ means + weights @ kernel @ weights)
+    return found if found > ROUNDING else 0.0
 
 
 def typical(kernel: Kernel, k: int, means: Floats | None = None) -> Chosen:
@@ -205,8 +208,8 @@ def criticisms(kernel: Kernel, chosen: Chosen, count: int) -> list[int]:
 
     Greedily the C that maximises sum over C of |witness| + log det K of S and C. MMD-critic has det K_CC, which says
     nothing of the first criticism: that is then the very case that ProtoDash would take next, and often an ordinary
-    one. With S in the determinant a criticism is unlike the typical cases too. Of one photograph with a wrong label
-    among 101, the first three criticisms hold it in 25 of 30 classes, against 12 of 30 (cats and dogs, ResNet-18).
+    one. With S in the determinant a criticism is unlike the typical cases too. Measured on cats and dogs (ResNet-18):
+    one wrong label planted among 100 right ones is among the first three criticisms in 66 % of 200 draws, against 34 %.
     A case in which the witness is 0 is none.
     """
     size = np.abs(chosen.witness).round(9)

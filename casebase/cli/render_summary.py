@@ -53,8 +53,9 @@ class _Screen(Lines):
         table = self._table(("class", ""), ("cases", "right"), ("disputed", "right"), ("typical", "right"),
                             ("left over", "right"), ("at random", "right"), ("nearest is right", "right"))  # fmt: skip
         for one in self.summary.shown:
+            nearest = "–" if one.recognised.value is None else told(one.recognised, "share")
             cells = [printable(one.name), str(one.cases), str(one.disputed), str(len(one.typical)), percent(one.left),
-                     percent(one.chance / one.nothing), told(one.recognised, "share")]  # fmt: skip
+                     percent(one.chance / one.nothing), nearest]  # fmt: skip
             table.add_row(*(self._text(cell) for cell in cells))
         self.console.print(table, width=self.width)
         if self.summary.left_out:

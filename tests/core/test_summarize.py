@@ -16,7 +16,7 @@ from casebase.retrieve import fold, one_photograph
 from casebase.storage.memory import MemoryCaseStore
 from casebase.summaries import Summary, SummaryWanted
 from casebase.summarize import summarize
-from casebase.summary_words import left_out, nearest_in_words, why
+from casebase.summary_words import left, left_out, nearest_in_words, why
 from tests.fakes import clustered, entry, fill
 
 WANTED = SummaryWanted(k=3, criticisms=2)
@@ -83,7 +83,7 @@ def test_copies_weigh_as_one_case() -> None:
     assert (folded.cases, folded.considered) == (24, 4)
     assert [(r.case.id, r.weight) for r in folded.typical] == [(r.case.id, r.weight) for r in one.typical]
     assert {row.case.id: row.group_size for row in folded.typical} == {"a0": 21, "a1": 1, "a2": 1, "a3": 1}
-    assert folded.notes[0] == "20 near-duplicates were folded into the case they repeat"
+    assert folded.notes[0] == "20 near-duplicates were folded into the cases they repeat"
 
 
 def test_one_photograph_is_what_fold_makes_of_it() -> None:
@@ -160,8 +160,8 @@ def test_the_order_is_by_disputed_cases_by_what_is_left_or_by_name_and_the_rest_
     store = made(wrong=40)
     disputed = of(store, shown=1)
     assert [one.disputed for one in disputed.classes] == sorted((o.disputed for o in disputed.classes), reverse=True)
-    left = [one.left for one in of(store, sort="residual").classes]
-    assert left == sorted(left, reverse=True)
+    shares = [one.left for one in of(store, sort="residual").classes]
+    assert shares == sorted(shares, reverse=True)
     assert [one.name for one in of(store, sort="name").classes] == ["cat", "dog", "owl"]
     assert (len(disputed.shown), disputed.left_out) == (1, 2)
     assert left_out(disputed).startswith("2 of 3 classes are not shown")
@@ -181,10 +181,25 @@ def test_a_class_with_one_case_or_one_vector_has_one_typical_case_and_says_why()
 
 def test_more_typical_cases_than_there_are_is_no_error() -> None:
     found = of(made(12), k=50)
+    assert (found.measured_on, list(found.statements)) == ("every case is a typical one", [])
     for one in found.classes:
-        assert len(one.typical) <= one.cases
-        assert any("of 50 typical cases" in note for note in one.notes)
-        assert one.residual == pytest.approx(0, abs=1e-8)
+        assert len(one.typical) == one.cases
+        assert list(one.notes) == [f"all {one.cases} cases are typical ones, so none is left to be odd"]
+        assert "is left over" not in left(one)
+        assert one.residual == 0
+
+
+def test_a_case_that_adds_nothing_is_not_made_typical_and_that_is_said() -> None:
+    """Two vectors, three cases each with pixels of their own: two typical cases stand for all six."""
+    store = MemoryCaseStore()
+    fill(store, [entry(f"{i}", np.eye(4, dtype=np.float32)[i % 2], 0) for i in range(6)])
+    (cat,) = of(store).classes
+    assert [row.share for row in cat.typical] == pytest.approx([0.5, 0.5])
+    assert cat.notes == [
+        "2 of 3 typical cases: of its 6 cases, no other adds anything",
+        "0 of 2 criticisms: the typical cases account for all others",
+    ]
+    assert cat.residual == 0
 
 
 def test_what_is_not_there_is_told() -> None:

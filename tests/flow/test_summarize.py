@@ -86,7 +86,7 @@ def test_one_class_alone(base: Path, call: Call) -> None:
 
 def test_more_than_there_are_is_no_error(base: Path, call: Call) -> None:
     seen = call(*SUMMARIZE, "--base", base, "--k", 500, "--criticisms", 500).expect(0)
-    assert "of 500 typical cases" in seen.out
+    assert "all 10 cases are typical ones" in seen.out
 
 
 @pytest.mark.parametrize(
