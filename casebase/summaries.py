@@ -23,6 +23,8 @@ BY = ("predicted", "label")
 SORTS = ("disputed", "residual", "name")
 SHOWN = 20
 """Classes on page and screen; the JSON has all."""
+MOST = 100
+"""Typical cases, and criticisms, of one class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ class SummaryWanted:
         for name, least in (("k", 1), ("criticisms", 0), ("shown", 1), ("most", 2)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        for name in ("k", "criticisms"):
+            if getattr(self, name) > MOST:
+                raise UsageError(f"{name} must be at most {MOST}, not {getattr(self, name)}: few cases are a summary")
         for name, among in (("by", BY), ("sort", SORTS)):
             if getattr(self, name) not in among:
                 raise UsageError(f"{name} must be {' or '.join(among)}, not {getattr(self, name)!r}")

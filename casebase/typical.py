@@ -29,6 +29,8 @@ PAIRS_OF = 1000
 """The median distance is that of all pairs of a class, or of the pairs of so many of its cases."""
 TOLERANCE = 1e-9
 """A gradient or a weight up to here is zero."""
+COPY = 1e-6
+"""Cases whose kernel is this near to 1 are copies of one another: both together would make K singular."""
 ROUNDING = 1e-12
 """A discrepancy up to here is nothing but the rounding of its three terms."""
 
@@ -105,31 +107,32 @@ class Chosen:
     optimality: float
 
 
-def best_weights(kernel: Floats, means: Floats) -> Floats:
+def best_weights(kernel: Floats, means: Floats, start: Floats | None = None) -> Floats:
     """The w >= 0 ``(m,)`` that maximises w.mu - w^T K w / 2 for ``K (m, m)``, positive definite, and ``mu (m,)``.
 
     Exact, by active sets: C. Lawson & R. Hanson, "Solving Least Squares Problems", 1974, chapter 23, on the normal
-    equations.
+    equations; from ``start >= 0``, or from equal weights.
     """
-    weights = np.zeros(len(means))
-    free = np.zeros(len(means), bool)
-    for _ in range(10 * len(means) + 10):  # each round raises the objective, so no active set comes twice
-        slope = means - kernel @ weights
-        closed = ~free & (slope > TOLERANCE)
-        if not closed.any():
-            break
-        free[int(np.argmax(np.where(closed, slope, -np.inf)))] = True
-        while True:
-            wanted = np.zeros(len(means))
+    m = len(means)
+    weights = np.full(m, 1.0 / max(m, 1)) if start is None else np.array(start)
+    free = weights > 0
+    for _ in range(10 * m + 10):  # each round raises the objective, so no active set comes twice
+        while free.any():
+            wanted = np.zeros(m)
             wanted[free] = np.linalg.solve(kernel[np.ix_(free, free)], means[free])
             low = free & (wanted <= TOLERANCE)
             if not low.any():
                 weights = wanted
                 break
             step = float(np.min(weights[low] / np.maximum(weights[low] - wanted[low], TOLERANCE)))
-            weights = weights + step * (wanted - weights)
+            weights = weights + min(step, 1.0) * (wanted - weights)
             free &= weights > TOLERANCE
             weights[~free] = 0.0
+        slope = means - kernel @ weights
+        closed = ~free & (slope > TOLERANCE)
+        if not closed.any():
+            break
+        free[int(np.argmax(np.where(closed, slope, -np.inf)))] = True
     return weights
 
 
@@ -162,15 +165,15 @@ def typical(kernel: Kernel, k: int, means: Floats | None = None) -> Chosen:
     held: list[int] = []
     columns, weights, slope, wrong = np.empty((len(kernel), 0)), np.empty(0), mu, 0.0
     for _ in range(4 * k + 16):  # cases may leave again; every step lowers the residual, so none comes back for ever
-        seen = slope.round(9)
-        seen[held] = -np.inf
+        copies = (columns > 1.0 - COPY).any(axis=1)  # of those that are held, and they themselves
+        seen = np.where(copies, -np.inf, slope.round(9))
         best = int(np.argmax(seen))
         if len(held) == k or seen[best] <= TOLERANCE:
             break
         tried = [*held, best]
         columns = np.hstack([columns, kernel.columns([best])])
         among = columns[tried]
-        fitted = best_weights(among, mu[tried])
+        fitted = best_weights(among, mu[tried], np.append(weights, 0.0))
         wrong = violation(among, mu[tried], fitted)
         kept = fitted > 0
         held, weights, columns = (
@@ -190,10 +193,10 @@ def typical(kernel: Kernel, k: int, means: Floats | None = None) -> Chosen:
 def residual(kernel: Kernel, means: Floats, places: Sequence[int]) -> float:
     """MMD^2 of these cases under their best weights, >= 0; copies among them are no hindrance."""
     among = kernel.columns(places)[list(places)]
-    first = np.sort(np.unique(among, axis=0, return_index=True)[1])  # copies have equal rows: K would be singular
-    some = [places[i] for i in first]
-    among = among[np.ix_(first, first)]
-    return discrepancy(among, means[some], best_weights(among, means[some]), float(means.mean()))
+    some = np.flatnonzero((np.tril(among, -1) <= 1.0 - COPY).all(axis=1))
+    kept = [places[place] for place in some]
+    among = among[np.ix_(some, some)]
+    return discrepancy(among, means[kept], best_weights(among, means[kept]), float(means.mean()))
 
 
 def by_chance(kernel: Kernel, means: Floats, m: int, seed: int = 0, draws: int = 20) -> float:
@@ -221,7 +224,7 @@ def criticisms(kernel: Kernel, chosen: Chosen, count: int) -> list[int]:
         if turn < len(chosen.places):
             best = chosen.places[turn]
         else:
-            usable &= spare > TOLERANCE
+            usable &= spare > COPY
             if not usable.any():
                 break
             gain = np.where(usable, size + np.log(np.maximum(spare, TOLERANCE)), -np.inf)

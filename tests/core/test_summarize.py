@@ -220,7 +220,8 @@ def test_what_is_not_there_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("over", "said"),
-    [({"k": 0}, "k must be at least 1, not 0"), ({"by": "guess"}, "by must be predicted or label, not 'guess'"),
+    [({"k": 0}, "k must be at least 1, not 0"), ({"k": 101}, "k must be at most 100, not 101"),
+     ({"by": "guess"}, "by must be predicted or label, not 'guess'"),
      ({"criticisms": -1}, "criticisms must be at least 0"), ({"sort": "size"}, "sort must be disputed or residual"),
      ({"shown": 0}, "shown must be at least 1")],
 )  # fmt: skip

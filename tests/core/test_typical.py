@@ -92,6 +92,7 @@ def test_weights_are_those_of_another_solver_and_meet_the_conditions(seed: int, 
     factor = np.linalg.cholesky(kernel).T  # max w.mu - w K w / 2 is min |F w - F^-T mu|
     other, _ = nnls(factor, np.linalg.solve(factor.T, mu))
     np.testing.assert_allclose(found, other, atol=1e-6 * (1 + np.abs(other).max()))
+    np.testing.assert_allclose(typical.best_weights(kernel, mu, np.zeros(m)), found, atol=1e-9 * (1 + found.max()))
     assert (found >= 0).all()
     assert typical.violation(kernel, mu, found) < 1e-8
 
@@ -138,6 +139,19 @@ def test_copies_among_random_cases_are_no_hindrance() -> None:
     kernel = Kernel(on_circle(0, 0, 0, 60), 1.0)
     once = typical.residual(kernel, kernel.means(), [0, 3])
     assert typical.residual(kernel, kernel.means(), [0, 1, 2, 3]) == pytest.approx(once)
+
+
+def test_copies_that_differ_by_rounding_do_not_make_the_weights_singular() -> None:
+    """The same pictures read in another batch: equal up to 1e-6, so their means differ and their kernel does not."""
+    rows = spread(6, dim=32)
+    again = rows + 3e-6 * spread(6, dim=32, seed=1)
+    kernel = Kernel(np.concatenate([rows, again]), 1.4)
+    found = typical.typical(kernel, 12)
+    assert len(found.places) == 6
+    assert len({place % 6 for place in found.places}) == 6
+    np.testing.assert_allclose(found.weights, np.full(6, 1 / 6), atol=1e-4)
+    assert typical.by_chance(kernel, kernel.means(), 12) == pytest.approx(0, abs=1e-8)
+    assert typical.criticisms(kernel, found, 3) == []
 
 
 def test_a_planted_outlier_is_the_first_criticism() -> None:

@@ -85,7 +85,7 @@ def test_one_class_alone(base: Path, call: Call) -> None:
 
 
 def test_more_than_there_are_is_no_error(base: Path, call: Call) -> None:
-    seen = call(*SUMMARIZE, "--base", base, "--k", 500, "--criticisms", 500).expect(0)
+    seen = call(*SUMMARIZE, "--base", base, "--k", 100, "--criticisms", 100).expect(0)
     assert "all 10 cases are typical ones" in seen.out
 
 
