@@ -45,6 +45,8 @@ from casebase.prototypes import PrototypeSet
 from casebase.query import Ask, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
+from casebase.summaries import Summary, SummaryWanted
+from casebase.summarize import summarize
 from casebase.trained import Onlooker, Trained
 from casebase.wiring import EVALUATIONS, ModelChoice, PrototypeRecipe, Recipe, Scope, TrainOptions
 
@@ -69,6 +71,8 @@ __all__ = [
     "Recipe",
     "SaliencyOptions",
     "Stats",
+    "Summary",
+    "SummaryWanted",
     "TrainOptions",
     "Trained",
     "TwinOptions",
@@ -76,6 +80,7 @@ __all__ = [
     "check_data",
     "check_maps",
     "check_out",
+    "check_summary",
     "data_of",
     "demo",
     "doctor",
@@ -133,6 +138,11 @@ def check_out(folder: str | Path, kind: str | None = None) -> None:
 def check_maps(folder: str | Path) -> None:
     """Raise where saliency maps cannot be saved to a folder, before the work: as :func:`check_out`."""
     wiring.check_maps(Path(folder))
+
+
+def check_summary(target: str | Path) -> None:
+    """Raise where a summary cannot be saved to a folder, or to a file ending in .html: as :func:`check_out`."""
+    wiring.check_summary(Path(target))
 
 
 def saliency(
@@ -216,6 +226,10 @@ def check(chosen: settings.Settings, *, deep: bool = False) -> Findings:
             return base.verify(deep=deep)
     except StorageFailed as error:
         return Findings([Finding(str(error), repairable=False)], {}, [], deep, 0.0)
+
+
+def _silent(done: int, total: int, skipped: int) -> None:
+    """Nobody wants to know."""
 
 
 def _picture(image: Image, chosen: settings.Settings) -> tuple[str, reading.Picture]:
@@ -418,6 +432,37 @@ class Base:
         explainer = self._explainers.of_prototypes(self._store, profile)
         found = explainer.parts(name, picture, self.settings.seed, self._facts(command), classes, top)
         return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.prototype_pages())
+
+    def summarize(
+        self,
+        k: int = 5,
+        criticisms: int = 3,
+        by: str = "predicted",
+        classes: Sequence[str] = (),
+        space: str = NETWORK_SPACE,
+        *,
+        sort: str = "disputed",
+        shown: int | None = None,
+        progress: bool | Progress = False,
+        command: str = "",
+    ) -> Summary:
+        """Of every class, or of ``classes``, ``k`` typical cases with weights and the cases they say least of.
+
+        From stored vectors alone: nothing is trained and no network is loaded. ``by`` is ``predicted`` (what the
+        network takes for a class) or ``label``. ``save("summary.html")`` or ``save(folder)`` writes the page, on which
+        the first ``shown`` classes stand in order of ``sort``: ``disputed``, ``residual`` or ``name``. ``progress`` is
+        told of classes, as that of ``index`` of images. Raises ``UsageError``, ``UnknownClass``, ``NoLike`` and
+        ``EmptyCaseBase``.
+        """
+        wanted = SummaryWanted(k, criticisms, by, tuple(classes), space, sort, seed=self.settings.seed)
+        wanted = wanted if shown is None else replace(wanted, shown=shown)
+        told = progress if callable(progress) else lines(what="classes") if progress else _silent
+        found = summarize(self._store.snapshot(), wanted, self._facts(command), told)
+        said = [*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *found.statements]
+        return replace(
+            found, statements=said, synthetic=self._store.setting("synthetic"),
+            writer=wiring.summary_pages(self._store, self.settings),
+        )  # fmt: skip
 
     # -- measuring -----------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from casebase.maps import Maps
     from casebase.prototype_pages import PartsPage, PrototypesPage
     from casebase.prototypes import Activation, PrototypeSet
+    from casebase.summaries import Summary
 
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float32]
@@ -426,5 +427,17 @@ class PrototypeWriter(Protocol):
         ...
 
     def inline(self, page: PrototypesPage | PartsPage) -> str:
+        """The page as HTML for a notebook cell."""
+        ...
+
+
+class SummaryWriter(Protocol):
+    """A summary of a case base in forms somebody can look at."""
+
+    def write(self, summary: Summary, target: Path) -> Path:
+        """Write one page, or page and JSON into a folder; return the page. Nothing is left behind on failure."""
+        ...
+
+    def inline(self, summary: Summary) -> str:
         """The page as HTML for a notebook cell."""
         ...

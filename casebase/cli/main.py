@@ -24,6 +24,7 @@ from casebase.cli import (
     prototypes_cmd,
     query_cmd,
     saliency_cmd,
+    summarize_cmd,
     train_cmd,
     upkeep_cmd,
 )
@@ -53,9 +54,10 @@ app.command("repair")(upkeep_cmd.repair)
 app.command("doctor")(upkeep_cmd.doctor)
 app.command("config")(upkeep_cmd.config)
 app.add_typer(cases_cmd.app, name="cases")
-app.add_typer(prototypes_cmd.app, name="prototypes")
 evaluate_cmd.app.command("saliency")(evaluate_saliency_cmd.saliency)
 app.add_typer(evaluate_cmd.app, name="evaluate")
+prototypes_cmd.app.command("summarize")(summarize_cmd.summarize)
+app.add_typer(prototypes_cmd.app, name="prototypes")
 
 
 def _version(*, value: bool) -> None:

@@ -19,6 +19,7 @@ from casebase.wiring.prototypes import prototype_set, train_prototypes
 from casebase.wiring.stores import (
     check_maps,
     check_out,
+    check_summary,
     dossier_pages,
     file_hashes,
     made_anew,
@@ -29,6 +30,7 @@ from casebase.wiring.stores import (
     store_for_looking,
     store_for_reading,
     store_for_writing,
+    summary_pages,
     thumbnails,
 )
 from casebase.wiring.trained_folder import LEAKS, leaks_told
@@ -46,6 +48,7 @@ __all__ = [
     "TrainOptions",
     "check_maps",
     "check_out",
+    "check_summary",
     "compare_saliency",
     "dossier_pages",
     "dry_plan",
@@ -69,6 +72,7 @@ __all__ = [
     "store_for_looking",
     "store_for_reading",
     "store_for_writing",
+    "summary_pages",
     "thumbnails",
     "tidy",
     "train",
