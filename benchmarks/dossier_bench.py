@@ -79,7 +79,7 @@ class Prepared:
     def needed(self) -> Mapping[str, float]:
         """The same number of forward passes in the same batches, of Grad-CAMs and of encoded pictures, alone."""
         with self.opened() as base:
-            networks, network = base._loaded(NETWORK_SPACE)
+            networks, network = base._explainers.loaded(base._store, NETWORK_SPACE)
             views = np.random.default_rng(0).integers(0, 256, (BATCH, *network.preprocess.crop, 3), np.uint8)
             passes = Passes(network, networks.classifier.classes)
             keyed = {str(i): view for i, view in enumerate(views)}

@@ -15,19 +15,40 @@ from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.commands import typed
 from casebase.dossiers import Dossier
-from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
+from casebase.errors import (
+    CasebaseError,
+    DataError,
+    ImageError,
+    NotFound,
+    StorageFailed,
+    UsageError,
+)
 from casebase.evaluate import BenchSettings, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
-from casebase.explain import METHOD_NAMES, ExplainedNetwork, Explainer, Wanted, compose, gather, saliency_drawn
+from casebase.explain import METHOD_NAMES, Explainer, Wanted, compose, gather, saliency_drawn
 from casebase.explain import Choice as ErrorsChoice
-from casebase.explanations import QUERY_ID, Explanation
-from casebase.indexer import IndexSummary, Progress, dry_run, index, lines, open_source, training_lines, write_set
+from casebase.explanations import QUERY_ID, Explanation, Level, Statement
+from casebase.indexer import (
+    IndexSummary,
+    Progress,
+    dry_run,
+    index,
+    lines,
+    open_source,
+    stage_lines,
+    training_lines,
+    write_set,
+)
 from casebase.maps import Maps, MapsWanted
-from casebase.query import Ask, Networks, ask
+from casebase.prototype_pages import PartsPage, PrototypesPage
+from casebase.prototypes import PrototypeSet
+from casebase.query import Ask, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
+from casebase.summaries import Summary, SummaryWanted
+from casebase.summarize import summarize
 from casebase.trained import Onlooker, Trained
-from casebase.wiring import EVALUATIONS, ModelChoice, Recipe, Scope, TrainOptions
+from casebase.wiring import EVALUATIONS, ModelChoice, PrototypeRecipe, Recipe, Scope, TrainOptions
 
 __all__ = [
     "EVALUATIONS",
@@ -45,9 +66,13 @@ __all__ = [
     "MapsWanted",
     "ModelChoice",
     "Onlooker",
+    "PrototypeRecipe",
+    "PrototypeSet",
     "Recipe",
     "SaliencyOptions",
     "Stats",
+    "Summary",
+    "SummaryWanted",
     "TrainOptions",
     "Trained",
     "TwinOptions",
@@ -55,6 +80,7 @@ __all__ = [
     "check_data",
     "check_maps",
     "check_out",
+    "check_summary",
     "data_of",
     "demo",
     "doctor",
@@ -112,6 +138,11 @@ def check_out(folder: str | Path, kind: str | None = None) -> None:
 def check_maps(folder: str | Path) -> None:
     """Raise where saliency maps cannot be saved to a folder, before the work: as :func:`check_out`."""
     wiring.check_maps(Path(folder))
+
+
+def check_summary(target: str | Path) -> None:
+    """Raise where a summary cannot be saved to a folder, or to a file ending in .html: as :func:`check_out`."""
+    wiring.check_summary(Path(target))
 
 
 def saliency(
@@ -197,6 +228,10 @@ def check(chosen: settings.Settings, *, deep: bool = False) -> Findings:
         return Findings([Finding(str(error), repairable=False)], {}, [], deep, 0.0)
 
 
+def _silent(done: int, total: int, skipped: int) -> None:
+    """Nobody wants to know."""
+
+
 def _picture(image: Image, chosen: settings.Settings) -> tuple[str, reading.Picture]:
     name = reading.STANDARD_INPUT if isinstance(image, bytes) else str(image)
     try:
@@ -204,6 +239,10 @@ def _picture(image: Image, chosen: settings.Settings) -> tuple[str, reading.Pict
         return name, reading.read(source, megapixels=chosen.max_megapixels)
     except ImageError as error:
         raise ImageError(f"{reading.printable(name)}: {error}") from None
+
+
+def _unwatched(stage: str, done: int, total: int) -> None:
+    """Nobody wants to know."""
 
 
 class Base:
@@ -214,8 +253,7 @@ class Base:
         self._create = create
         self._model = model or ModelChoice()
         self._store = wiring.store_for_writing(chosen) if create else wiring.store_for_reading(chosen)
-        self._networks: dict[str, tuple[tuple[object, ...], Networks, ExplainedNetwork]] = {}
-        self._explainers: dict[str, tuple[ExplainedNetwork, Explainer]] = {}
+        self._explainers = wiring.Explainers(chosen)
 
     # -- making --------------------------------------------------------------------------------------------------
 
@@ -249,7 +287,7 @@ class Base:
             else:
                 summary = index(prepared.source, prepared.plan, self._store, run)
             wiring.tidy(self._store)
-        self._networks.clear()
+        self._explainers.forget()
         return replace(summary, warnings=[*prepared.notes, *summary.warnings])
 
     # -- asking --------------------------------------------------------------------------------------------------
@@ -275,7 +313,7 @@ class Base:
     ) -> list[Retrieval]:
         """The same for several images, with their forward passes in batches."""
         pictures = [_picture(image, self.settings) for image in images]
-        networks, _ = self._loaded(space)
+        networks = self._explainers.networks(self._store, space)
         return ask(pictures, Ask(k, space, rival, rerank), networks, self._store)
 
     def explain(
@@ -299,13 +337,13 @@ class Base:
         """
         wanted = Wanted(saliency, self.settings.seed, panel)
         name, picture = _picture(image, self.settings)
-        networks, _ = self._loaded(space)
+        networks = self._explainers.networks(self._store, space)
         (retrieval,) = ask([(name, picture)], Ask(k, space, rival, rerank), networks, self._store)
-        explainer = self._explainer(space)
+        explainer, left_out = self._explainers.of(self._store, space)
         explainer.ready(wanted)
         seen = next(explainer.explain([(retrieval, picture)], wanted, self._facts(command)))
         overlays, problem = self._overlays(seen, saliency) if saliency is not None else ({}, None)
-        warnings = seen.warnings if problem is None else (*seen.warnings, problem)
+        warnings = (*seen.warnings, *([] if problem is None else [problem]), *left_out)
         seen = replace(seen, overlays=overlays, warnings=warnings, renderer=wiring.renderer())
         facts = seen.facts
         return replace(
@@ -335,8 +373,96 @@ class Base:
         """
         wanted = MapsWanted(tuple(methods), tuple(classes), layer, samples, sign, self.settings.seed)
         name, picture = _picture(image, self.settings)
-        found = self._explainer(NETWORK_SPACE).look(name, picture, wanted, self._facts(command))
+        found = self._explainers.of(self._store, NETWORK_SPACE)[0].look(name, picture, wanted, self._facts(command))
         return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.maps_pages())
+
+    # -- prototypes ----------------------------------------------------------------------------------------------
+
+    def train_prototypes(
+        self,
+        recipe: PrototypeRecipe | None = None,
+        *,
+        fresh: bool = False,
+        progress: bool | Callable[[str, int, int], None] = False,
+        announce: Callable[[str], None] = lambda line: None,
+    ) -> PrototypeSet:
+        """Learn prototypes of this base's network from its cases, in the place of those of the same profile.
+
+        An interrupted training goes on unless ``fresh``. ``progress=True`` writes lines to standard error; a function
+        is called with (stage, done, total). Raises ``NoTargetLayer`` and ``ModelError`` for a network that has no
+        prototypes, and where a gate fails: nothing is replaced then; ``EmptyCaseBase``, ``DataError``, ``Locked``.
+        """
+        told = progress if callable(progress) else stage_lines() if progress else _unwatched
+        return wiring.train_prototypes(
+            self._store, self.settings, recipe or PrototypeRecipe(), fresh=fresh, progress=told, announce=announce
+        )
+
+    def prototypes(self, profile: str | None = None) -> PrototypeSet | None:
+        """The prototypes of a profile, by default ``signed``, else ``classic``; None where there are none.
+
+        Raises ``FingerprintMismatch`` where they explain another network than the one that answers here.
+        """
+        return wiring.prototype_set(self._store, profile)
+
+    def prototypes_page(
+        self, profile: str | None = None, classes: Sequence[str] = (), *, top: int | None = None, command: str = ""
+    ) -> PrototypesPage:
+        """The prototypes with their source cases; ``save(file)`` writes the page.
+
+        ``classes`` and ``top``, the weightiest of each class, choose what is shown. Raises ``NotFound`` where there
+        are none, ``UnknownClass``, ``FingerprintMismatch``, ``WeightsMissing``.
+        """
+        found = self._explainers.of_prototypes(self._store, profile).prototypes(self._facts(command), classes, top)
+        return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.prototype_pages())
+
+    def parts(
+        self,
+        image: Image,
+        profile: str | None = None,
+        classes: Sequence[str] = (),
+        *,
+        top: int = 5,
+        command: str = "",
+    ) -> PartsPage:
+        """What the prototypes say of one image: for the predicted class and ``classes``, by default the runner-up.
+
+        ``save(file)`` writes the page. Raises as :meth:`prototypes_page`, and ``ImageError``.
+        """
+        name, picture = _picture(image, self.settings)
+        explainer = self._explainers.of_prototypes(self._store, profile)
+        found = explainer.parts(name, picture, self.settings.seed, self._facts(command), classes, top)
+        return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.prototype_pages())
+
+    def summarize(
+        self,
+        k: int = 5,
+        criticisms: int = 3,
+        by: str = "predicted",
+        classes: Sequence[str] = (),
+        space: str = NETWORK_SPACE,
+        *,
+        sort: str = "disputed",
+        shown: int | None = None,
+        progress: bool | Progress = False,
+        command: str = "",
+    ) -> Summary:
+        """Of every class, or of ``classes``, ``k`` typical cases with weights and the cases they say least of.
+
+        From stored vectors alone: nothing is trained and no network is loaded. ``by`` is ``predicted`` (what the
+        network takes for a class) or ``label``. ``save("summary.html")`` or ``save(folder)`` writes the page, on which
+        the first ``shown`` classes stand in order of ``sort``: ``disputed``, ``residual`` or ``name``. ``progress`` is
+        told of classes, as that of ``index`` of images. Raises ``UsageError``, ``UnknownClass``, ``NoLike`` and
+        ``EmptyCaseBase``.
+        """
+        wanted = SummaryWanted(k, criticisms, by, tuple(classes), space, sort, seed=self.settings.seed)
+        wanted = wanted if shown is None else replace(wanted, shown=shown)
+        told = progress if callable(progress) else lines(what="classes") if progress else _silent
+        found = summarize(self._store.snapshot(), wanted, self._facts(command), told)
+        said = [*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *found.statements]
+        return replace(
+            found, statements=said, synthetic=self._store.setting("synthetic"),
+            writer=wiring.summary_pages(self._store, self.settings),
+        )  # fmt: skip
 
     # -- measuring -----------------------------------------------------------------------------------------------
 
@@ -388,32 +514,14 @@ class Base:
         if split is not None:
             chosen = replace(chosen, split=split)
         wanted = Wanted(saliency, self.settings.seed, panel=True)
-        networks, _ = self._loaded(chosen.space)
-        self._explainer(chosen.space).ready(wanted)
+        networks = self._explainers.networks(self._store, chosen.space)
+        explainer, left_out = self._explainers.of(self._store, chosen.space)
+        explainer.ready(wanted)
         found = gather(self._store, networks, chosen, partial(wiring.file_hashes, self._store), self._facts(command))
-        writer = wiring.dossier_pages(self._explainer(chosen.space), wanted, self.settings, progress)
+        writer = wiring.dossier_pages(explainer, wanted, self.settings, progress)
         said = [*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *found.statements]
+        said += [Statement(one, Level.CAUTION) for one in left_out]
         return replace(found, statements=said, synthetic=self._store.setting("synthetic"), writer=writer)
-
-    def _loaded(self, space: str) -> tuple[Networks, ExplainedNetwork]:
-        known = self._store.setting("classifier")
-        stamp = (None if known is None else known["fingerprint"], space)
-        cached = self._networks.get(space)
-        if cached is None or cached[0] != stamp:
-            self._networks[space] = (stamp, *wiring.networks_of(self._store, self.settings, space))
-        return self._networks[space][1:]
-
-    def _explainer(self, space: str) -> Explainer:
-        """What explains this space's answers; it keeps what it saw for the next one."""
-        networks, explained = self._loaded(space)
-        held = self._explainers.get(space)
-        if held is None or held[0] is not explained:
-            made = Explainer(
-                explained, networks.classifier.classes, wiring.thumbnails(self._store),
-                megapixels=self.settings.max_megapixels, sample=partial(wiring.random_cases, self._store),
-            )  # fmt: skip
-            held = self._explainers[space] = (explained, made)
-        return held[1]
 
     def _overlays(self, seen: Explanation, method: str) -> tuple[Mapping[str, Path | None], str | None]:
         found = seen.saliency.get((QUERY_ID, seen.retrieval.called))

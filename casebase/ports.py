@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from casebase.evidence import EvidenceTable
     from casebase.explanations import Report
     from casebase.maps import Maps
+    from casebase.prototype_pages import PartsPage, PrototypesPage
     from casebase.prototypes import Activation, PrototypeSet
+    from casebase.summaries import Summary
 
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float32]
@@ -312,6 +314,22 @@ class CaseStore(CaseBase, Protocol):
         """Make everything pending visible in one transaction and rebuild the indexes; False if nothing changed."""
         ...
 
+    def prototypes(self, profile: str | None = None) -> PrototypeSet | None:
+        """The set of a profile; where none is named ``signed``, else ``classic``; None where there is none."""
+        ...
+
+    def prototype_profiles(self) -> Sequence[str]:
+        """Profiles that have a set, the one first that answers where none is named."""
+        ...
+
+    def keep_prototypes(self, found: PrototypeSet) -> None:
+        """Put a set in the place of its profile's one, whole or not at all.
+
+        Raises ``FingerprintMismatch`` where it explains another network than the one whose predictions are stored,
+        and ``Locked``.
+        """
+        ...
+
     def skip(self, run: int, refused: Mapping[str, str]) -> None:
         """Record files that could not be used, with their reasons."""
         ...
@@ -397,5 +415,29 @@ class MapsWriter(Protocol):
         ...
 
     def inline(self, maps: Maps) -> str:
+        """The page as HTML for a notebook cell."""
+        ...
+
+
+class PrototypeWriter(Protocol):
+    """Prototypes, or what they say of one image, in forms somebody can look at."""
+
+    def write(self, page: PrototypesPage | PartsPage, target: Path) -> Path:
+        """Write one self-contained page and return its path; nothing is left behind on failure."""
+        ...
+
+    def inline(self, page: PrototypesPage | PartsPage) -> str:
+        """The page as HTML for a notebook cell."""
+        ...
+
+
+class SummaryWriter(Protocol):
+    """A summary of a case base in forms somebody can look at."""
+
+    def write(self, summary: Summary, target: Path) -> Path:
+        """Write one page, or page and JSON into a folder; return the page. Nothing is left behind on failure."""
+        ...
+
+    def inline(self, summary: Summary) -> str:
         """The page as HTML for a notebook cell."""
         ...

@@ -124,6 +124,30 @@ def fold(hits: Sequence[Hit], apart: Callable[[Case, Case], float]) -> list[list
     return groups
 
 
+def one_photograph(cases: Sequence[Case], vectors: np.ndarray) -> list[list[int]]:
+    """Groups of places that :func:`fold` would make one row, for a whole class with unit ``vectors (n, D)``.
+
+    The first of a group represents it: it has no equal before it. Looks are compared row by row, so memory stays small.
+    """
+    looks = np.array([case.look_hash for case in cases], dtype=np.uint64)
+    pixels = np.unique([case.pixel_hash for case in cases], return_inverse=True)[1]
+    names = np.unique([f"{len(case.label)} {case.label} {case.predicted}" for case in cases], return_inverse=True)[1]
+    free = np.ones(len(cases), bool)
+    groups: list[list[int]] = []
+    for place in range(len(cases)):
+        if not free[place]:
+            continue
+        rest = np.flatnonzero(free[place:] & (names[place:] == names[place])) + place
+        same = pixels[rest] == pixels[place]
+        alike = np.flatnonzero(~same & (np.bitwise_count(looks[rest] ^ looks[place]) <= SAME_LOOK_BITS))
+        if len(alike):
+            same[alike] = cosine(vectors[rest[alike]], vectors[place]) <= SAME_LOOK_DISTANCE
+        group = rest[same]
+        free[group] = False
+        groups.append(group.tolist())
+    return groups
+
+
 def ordered(cases: Sequence[Case], distances: np.ndarray, k: int) -> list[Hit]:
     """The ``k`` cases of least distance as hits, ties by id."""
     ranked = sorted(zip(distances.tolist(), cases, strict=True), key=lambda pair: (pair[0], pair[1].id))

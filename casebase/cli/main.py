@@ -21,8 +21,10 @@ from casebase.cli import (
     evaluate_saliency_cmd,
     exits,
     index_cmd,
+    prototypes_cmd,
     query_cmd,
     saliency_cmd,
+    summarize_cmd,
     train_cmd,
     upkeep_cmd,
 )
@@ -54,6 +56,8 @@ app.command("config")(upkeep_cmd.config)
 app.add_typer(cases_cmd.app, name="cases")
 evaluate_cmd.app.command("saliency")(evaluate_saliency_cmd.saliency)
 app.add_typer(evaluate_cmd.app, name="evaluate")
+prototypes_cmd.app.command("summarize")(summarize_cmd.summarize)
+app.add_typer(prototypes_cmd.app, name="prototypes")
 
 
 def _version(*, value: bool) -> None:
@@ -75,7 +79,7 @@ def _main(
 
 
 STOPPED = "stopped; what was finished is kept, and the same command goes on from there"
-GROUPS = ("cases", "evaluate")
+GROUPS = ("cases", "evaluate", "prototypes")
 """Commands that have commands of their own."""
 COMMON_FLAGS = ("--json", "--quiet", "-q", "--debug", "--no-color")
 COMMON_VALUES = ("--base", "--seed", "--device")

@@ -1,29 +1,36 @@
 """Settings in, ready objects out: the one place where concrete classes meet.
 
-``stores`` opens the store · ``asking`` loads the networks of a finished base · ``choices`` decides which network a new
-one is made with, ``indexing`` plans its run · ``training`` makes a model folder, ``trained_folder`` reads what it
-remembers · ``measuring`` finds the evaluation of a kind, ``saliency_bench`` what the bench of maps is given ·
-``machine`` tells what there is to compute on · ``demo`` trains the demo's network.
+``stores`` opens the store · ``asking`` loads the networks of a finished base, ``explaining`` keeps what explains its
+answers · ``choices`` decides which network a new one is made with, ``indexing`` plans its run · ``training`` makes a
+model folder, ``trained_folder`` reads what it remembers · ``measuring`` finds the evaluation of a kind,
+``saliency_bench`` what the bench of maps is given · ``prototypes`` learns, keeps and opens prototypes · ``machine``
+tells what there is to compute on · ``demo`` trains the demo's network.
 """
 
+from casebase.networks.prototypes.recipe import PrototypeRecipe
 from casebase.wiring.asking import networks_of, random_cases
 from casebase.wiring.choices import ModelChoice, network_alone
 from casebase.wiring.demo import examples, fetch_pets, train_birds
+from casebase.wiring.explaining import Explainers
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, workers
 from casebase.wiring.measuring import EVALUATIONS, compare_saliency, evaluate, evaluation_writer
+from casebase.wiring.prototypes import prototype_set, train_prototypes
 from casebase.wiring.stores import (
     check_maps,
     check_out,
+    check_summary,
     dossier_pages,
     file_hashes,
     made_anew,
     maps_pages,
+    prototype_pages,
     renderer,
     save_picture,
     store_for_looking,
     store_for_reading,
     store_for_writing,
+    summary_pages,
     thumbnails,
 )
 from casebase.wiring.trained_folder import LEAKS, leaks_told
@@ -32,13 +39,16 @@ from casebase.wiring.training import Recipe, TrainOptions, train
 __all__ = [
     "EVALUATIONS",
     "LEAKS",
+    "Explainers",
     "ModelChoice",
     "Prepared",
+    "PrototypeRecipe",
     "Recipe",
     "Scope",
     "TrainOptions",
     "check_maps",
     "check_out",
+    "check_summary",
     "compare_saliency",
     "dossier_pages",
     "dry_plan",
@@ -54,15 +64,19 @@ __all__ = [
     "network_alone",
     "networks_of",
     "prepare",
+    "prototype_pages",
+    "prototype_set",
     "random_cases",
     "renderer",
     "save_picture",
     "store_for_looking",
     "store_for_reading",
     "store_for_writing",
+    "summary_pages",
     "thumbnails",
     "tidy",
     "train",
     "train_birds",
+    "train_prototypes",
     "workers",
 ]

@@ -12,14 +12,15 @@ from typing import Any
 
 from PIL.Image import fromarray
 
-from casebase.errors import StorageFailed
+from casebase.errors import StorageFailed, UsageError
 from casebase.explain import places
 from casebase.explain.dossier_pages import Pages
 from casebase.explain.render_html import HtmlRenderer
 from casebase.explain.render_maps import MapsPages
+from casebase.explain.render_summary import SummaryPages
 from casebase.explain.service import Explainer, Wanted
 from casebase.explanations import Pixels
-from casebase.ports import CaseStore, DossierWriter, MapsWriter, Renderer
+from casebase.ports import CaseStore, DossierWriter, MapsWriter, PrototypeWriter, Renderer, SummaryWriter
 from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.storage import database, files, pictures
@@ -71,6 +72,30 @@ def dossier_pages(
 def maps_pages() -> MapsWriter:
     """What writes saliency maps."""
     return MapsPages(files.new_folder)
+
+
+def prototype_pages() -> PrototypeWriter:
+    """What writes prototypes, and what they say of an image."""
+    from casebase.explain.prototypes.pages import PrototypePages
+
+    return PrototypePages()
+
+
+def summary_pages(store: SqlCaseStore, settings: Settings) -> SummaryWriter:
+    """What writes summaries."""
+    return SummaryPages(files.new_folder, files.write, thumbnails(store), settings.max_megapixels)
+
+
+def check_summary(target: Path) -> None:
+    """Whether a summary can be written to a folder, or to a file that ends in .html; raises as :func:`check_out`."""
+    from casebase.explain import render_summary
+
+    if not render_summary.is_page(target):
+        _check(target, render_summary.KIND)
+    elif target.is_dir():
+        raise UsageError(f"{printable(str(target))} is a folder; name a file or another folder with --out")
+    elif not target.resolve().parent.is_dir():
+        raise StorageFailed(f"there is no folder {printable(str(target.parent))}; make it, or name another with --out")
 
 
 def check_maps(folder: Path) -> None:
