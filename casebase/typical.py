@@ -194,7 +194,7 @@ def residual(kernel: Kernel, means: Floats, places: Sequence[int]) -> float:
     """MMD^2 of these cases under their best weights, >= 0; copies among them are no hindrance."""
     among = kernel.columns(places)[list(places)]
     some = np.flatnonzero((np.tril(among, -1) <= 1.0 - COPY).all(axis=1))
-    kept = [places[place] for place in some]
+    kept = [places[place] for place in some.tolist()]
     among = among[np.ix_(some, some)]
     return discrepancy(among, means[kept], best_weights(among, means[kept]), float(means.mean()))
 
