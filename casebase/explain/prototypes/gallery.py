@@ -52,8 +52,12 @@ def warnings(found: PrototypeSet, sources: Mapping[int, Source]) -> list[Stateme
                     Level.CAUTION,
                 )
             )
-    lost = [source.problem for source in sources.values() if source.problem is not None]
-    told += [Statement(f"{printable(one)}.", Level.CAUTION) for one in dict.fromkeys(lost)]
+    lost = [
+        part_words.lost(problem, one)
+        for one in found.prototypes
+        if (problem := sources[one.number].problem) is not None
+    ]
+    told += [Statement(one, Level.CAUTION) for one in lost]
     bare = [printable(name) for name in found.classes if not found.of_class(name)]
     if bare:
         few = ", ".join(bare[:5]) + (f" and {len(bare) - 5} more" if len(bare) > 5 else "")
