@@ -68,6 +68,20 @@ def test_it_is_said_when_the_prototypes_would_call_another_class() -> None:
         parts(view, said, ["owl"])
 
 
+def test_it_is_said_when_no_part_of_the_answer_is_found() -> None:
+    view: PrototypeView = Numbers(["a", "a", "b"], ["a", "b"])  # type: ignore[assignment]
+
+    def warned(own: float, other: float) -> tuple[str, ...]:
+        rows = np.array([[own, other, 3.0], [0.0, 0.0, 0.0]], np.float32)
+        return tuple(parts(view, an_activation(rows, np.zeros(2, np.float32)), ["a"]).warnings)
+
+    (told,) = warned(-0.1, -0.2)
+    assert told.startswith("No part of a is more alike here than on average over the training images")
+    assert len(warned(-0.1, 0.0)) == 1  # one that was pruned to nothing does not count
+    assert warned(-0.1, 0.2) == ()
+    assert warned(0.0, 0.0) == ()
+
+
 def looked(view: PrototypeReader, pixels: Sequence[np.ndarray], seed: int = 0) -> list[dict[int, PartMatch]]:
     """Checked matches of pictures by the number of their prototype, for class red."""
     found = [parts(view, said, ["red"]) for said in view.read(np.stack(pixels))]
