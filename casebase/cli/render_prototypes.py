@@ -145,7 +145,7 @@ class _Set(_Page):
             self._print(self._text(one.empty or "None."), indent=2)
             return
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-        for name, width in (("#", 5), ("weight", 6), ("decides", 10), ("purity", 12)):
+        for name, width in (("#", 5), ("weight", 6), ("decides", 8), ("purity", 8)):
             table.add_column(name, width=width, justify="right", no_wrap=True)
         table.add_column("label → predicted", overflow="fold", max_width=24)
         table.add_column("case", overflow="fold")

@@ -118,7 +118,7 @@ def _card(one: Prototype, source: Source) -> PrototypeCard:
         patch=patch_figure(source, one.patch.box, what),
         weight=f"{one.weight:.3f}",
         purity=_purity(one),
-        decides=f"in {percent(one.decides)}",
+        decides=percent(one.decides),
         case_id=printable(one.patch.case_id),
         path=None if case is None else printable(named(case)),
         label=None if case is None else printable(case.label),
@@ -128,7 +128,7 @@ def _card(one: Prototype, source: Source) -> PrototypeCard:
 
 def _purity(one: Prototype) -> str:
     if one.purity is None or not one.purity_n:
-        return "not measured"
+        return "unknown"
     return f"{round(one.purity * one.purity_n)} of {one.purity_n}"
 
 
