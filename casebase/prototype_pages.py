@@ -49,9 +49,10 @@ class Source:
 class Match:
     """One match as shown: the query's patch, the case's patch, and where else in the query the prototype is found.
 
-    ``adds`` is the contribution with its sign, ``against`` whether it speaks against the class it is shown for.
-    ``label``, ``predicted`` and ``path`` are the source case's, or None where the base knows it no more. ``said`` is
-    the check in one sentence, ``brief`` in a few figures.
+    ``adds`` is the contribution with its sign, ``against`` whether it speaks against the class it is shown for,
+    ``sense`` a sentence where it does or where it comes from what is not there. ``label``, ``predicted`` and ``path``
+    are the source case's, or None where the base knows it no more. ``said`` is the check in one sentence, ``blurred``
+    in two figures: what blurring the box does to the similarity, and blurring elsewhere.
     """
 
     number: int
@@ -68,7 +69,8 @@ class Match:
     label: str | None
     predicted: str | None
     said: Statement
-    brief: str
+    blurred: tuple[str, str]
+    sense: Statement | None = None
 
     @property
     def disputed(self) -> bool:

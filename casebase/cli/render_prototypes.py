@@ -15,6 +15,12 @@ from casebase.prototype_pages import ClassParts, ClassPrototypes, Match, PartsPa
 from casebase.reading import percent, printable
 
 _ROLES = {"predicted": "● ", "rival": "◇ "}
+_COLUMNS = (
+    "adds: to the score before softmax, ✕ speaks against the class; alike: similarity; blurred, elsewhere: what "
+    "blurring the box, or as large a box elsewhere, does to the similarity."
+)
+NARROW = 90
+"""Up to so many columns, paths are left out."""
 _STAGES = {"balanced accuracy": "accuracy", "agreement": "agrees", "prototypes": "parts"}
 
 
@@ -37,6 +43,13 @@ def terminal_parts(page: PartsPage, console: Console, saved: Path | None) -> Non
     for one in page.section.warnings:
         screen.told(one)
     screen.saved(saved)
+
+
+def _names(label: str | None, predicted: str | None) -> str:
+    """What a case is and what the network calls it; one name where both are the same."""
+    if label is None or predicted is None:
+        return "–"
+    return f"both {label}" if label == predicted else f"{label} → {predicted}"
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,7 @@ class PartsScreen(_Page):
         self._print(self._text(section.title, "bold"))
         for place, one in enumerate(section.classes):
             self._class(one, headed=place == 0)
+        self._print(self._text(_COLUMNS, "dim"), indent=2)
         self._print(self._text(section.seen, "dim"), indent=2)
         failed = [match for one in section.classes for match in one.matches if match.said.level is Level.CAUTION]
         if failed:
@@ -87,26 +101,25 @@ class PartsScreen(_Page):
     def _class(self, one: ClassParts, *, headed: bool) -> None:
         self._print(self._text(f"{_ROLES[one.role]}{one.name}: score {one.score}", "bold"), indent=2)
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=headed, header_style="dim", pad_edge=False)
-        narrow = self.width < 96
-        table.add_column("", width=3, no_wrap=True)
-        table.add_column("adds", width=8, justify="right", no_wrap=True)
+        table.add_column("", width=1, no_wrap=True)
+        table.add_column("adds", width=6, justify="right", no_wrap=True)
         table.add_column("alike", width=5, justify="right", no_wrap=True)
-        table.add_column("prototype", width=12 if narrow else 18, overflow="fold")
-        table.add_column("label → predicted", width=12 if narrow else 18, overflow="fold")
-        table.add_column("if blurred", width=12 if narrow else 24, overflow="fold")
-        table.add_column("case", overflow="fold")
+        table.add_column("prototype", ratio=1, overflow="fold")
+        table.add_column("label → predicted", ratio=1, overflow="fold")
+        table.add_column("blurred", width=7, justify="right", no_wrap=True)
+        table.add_column("elsewhere", width=9, justify="right", no_wrap=True)
+        table.add_column("case", width=16 if self.width > NARROW else 9, overflow="fold")
         for match in one.matches:
             table.add_row(*self._row(match))
         self.console.print(table, width=self.width)
         self._print(self._text(one.equation, "dim"), indent=4)
 
     def _row(self, match: Match) -> list[Text]:
-        mark = self._text("  ✕" if match.against else "", "bold red")
-        named = "–" if match.label is None else f"{match.label} → {match.predicted}"
-        return [
-            mark, self._text(match.adds), self._text(match.similarity), self._text(f"{match.of_class} #{match.number}"),
-            self._text(named), self._text(match.brief), self._text(match.case_id, "dim"),
-        ]  # fmt: skip
+        mark = self._text("✕" if match.against else "", "bold red")
+        own, elsewhere = match.blurred
+        named, case = _names(match.label, match.predicted), self._text(match.case_id, "dim")
+        cells = [match.adds, match.similarity, f"#{match.number} {match.of_class}", named, own, elsewhere]
+        return [mark, *(self._text(cell) for cell in cells), case]
 
 
 @dataclass(frozen=True)
@@ -132,14 +145,14 @@ class _Set(_Page):
             self._print(self._text(one.empty or "None."), indent=2)
             return
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-        for name, width in (("#", 5), ("weight", 6), ("decides", 10), ("purity", 12)):
+        for name, width in (("#", 5), ("weight", 6), ("decides", 8), ("purity", 8)):
             table.add_column(name, width=width, justify="right", no_wrap=True)
         table.add_column("label → predicted", overflow="fold", max_width=24)
         table.add_column("case", overflow="fold")
         for card in one.cards:
-            named = "–" if card.label is None else f"{card.label} → {card.predicted}"
+            named = _names(card.label, card.predicted)
             cells = [str(card.number), card.weight, card.decides, card.purity, named]
-            case = card.case_id if card.path is None or self.width < 96 else f"{card.case_id} {card.path}"
+            case = card.case_id if card.path is None or self.width <= NARROW else f"{card.case_id} {card.path}"
             table.add_row(*(self._text(cell) for cell in cells), self._text(case, "dim"))
         self.console.print(table, width=self.width)
 

@@ -91,11 +91,10 @@ def shown(parts_list: Sequence[Parts]) -> list[Prototype]:
 def _problem(one: Prototype, case: Case | None) -> str | None:
     """Why a source may not be shown, before its file is looked at."""
     name = printable(one.patch.case_id)
-    told = f"prototype {one.number} of {printable(one.of_class)} cannot be shown"
     if case is None:
-        return f"case {name} is no longer in this base; {told}"
+        return f"case {name} is no longer in this base"
     if case.status == Status.WITHDRAWN:
-        return f"case {name} was withdrawn; {told}"
+        return f"case {name} was withdrawn"
     if case.pixel_hash != one.patch.pixel_hash:
-        return f"case {name} has other pixels now than when the prototype was taken; {told}"
+        return f"case {name} has other pixels now than when the prototype was taken"
     return None

@@ -61,8 +61,12 @@ def warnings(found: PrototypeSet, sources: Mapping[int, Source]) -> list[Stateme
                     Level.CAUTION,
                 )
             )
-    lost = [source.problem for source in sources.values() if source.problem is not None]
-    told += [Statement(f"{printable(one)}.", Level.CAUTION) for one in dict.fromkeys(lost)]
+    lost = [
+        part_words.lost(problem, one)
+        for one in found.prototypes
+        if (problem := sources[one.number].problem) is not None
+    ]
+    told += [Statement(one, Level.CAUTION) for one in lost]
     bare = [printable(name) for name in found.classes if not found.of_class(name)]
     if bare:
         few = ", ".join(bare[:5]) + (f" and {len(bare) - 5} more" if len(bare) > 5 else "")
@@ -125,7 +129,7 @@ def _card(one: Prototype, source: Source) -> PrototypeCard:
         patch=patch_figure(source, one.patch.box, what),
         weight=f"{one.weight:.3f}",
         purity=_purity(one),
-        decides=f"in {percent(one.decides)}",
+        decides=percent(one.decides),
         case_id=printable(one.patch.case_id),
         path=None if case is None else printable(named(case)),
         label=None if case is None else printable(case.label),
@@ -135,7 +139,7 @@ def _card(one: Prototype, source: Source) -> PrototypeCard:
 
 def _purity(one: Prototype) -> str:
     if one.purity is None or not one.purity_n:
-        return "not measured"
+        return "unknown"
     return f"{round(one.purity * one.purity_n)} of {one.purity_n}"
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from casebase.errors import UnknownClass
 from casebase.explanations import frozen
 from casebase.ports import PrototypeView
-from casebase.prototypes import Activation, Box, PartMatch, Parts
+from casebase.prototypes import SIGNED, Activation, Box, PartMatch, Parts
 from casebase.reading import printable
 
 SHOWN = 3
@@ -26,7 +27,8 @@ def parts(
     """The score of every class of ``targets`` as bias, the ``shown`` largest matches, and the rest.
 
     ``targets`` begin with the answer; ``said`` is what the network called the image, by default that answer. Where the
-    prototypes would call it otherwise, a warning says so. Raises ``UnknownClass`` for a class the set has not.
+    prototypes would call it otherwise, or none of the answer's is found, a warning says so. Raises
+    ``UnknownClass`` for a class the set has not.
     """
     found = view.found
     place = {name: number for number, name in enumerate(found.classes)}
@@ -43,18 +45,42 @@ def parts(
         bias[name] = float(activation.bias[place[name]])
         rest[name] = float(np.delete(row, order).sum())
         score[name] = bias[name] + float(row.sum())
+    warnings = []
     called = str(found.classes[int(activation.scores.argmax())])
     answer = said if said is not None else names[0] if names else called
+    if called != answer:
+        warnings.append(otherwise(called))
+    if answer in place and _hardly_there(view, activation.contributions[place[answer]], answer):
+        warnings.append(hardly_there(answer))
     return Parts(
         profile=found.profile, called=called, targets=names, score=score, bias=bias, rest=rest, matches=matches,
         receptive_field=found.receptive_field, view=found.view,
-        warnings=() if called == answer else (otherwise(called),),
+        warnings=tuple(warnings),
     )  # fmt: skip
 
 
 def otherwise(called: str) -> str:
     """What to say where the prototypes do not agree with the network."""
     return f"The prototypes would call this {printable(called)}; this explanation does not speak for the network here."
+
+
+def hardly_there(name: str) -> str:
+    """What to say where no part of the answer is found."""
+    return (
+        f"No part of {printable(name)} is more alike here than on average over the training images: what is shown for "
+        "it is hardly there."
+    )
+
+
+def _hardly_there(view: PrototypeView, row: NDArray[np.float32], name: str) -> bool:
+    """Whether all prototypes of a class are less alike than on average, of those that count at all.
+
+    A signed prototype is centred on its mean similarity over the training images and never weighs negatively for its
+    own class, so that its contribution tells. The classic profile has no such centre.
+    """
+    own = np.array([one.of_class == name for one in view.found.prototypes], bool)
+    counting = row[own][row[own] != 0]
+    return view.found.profile == SIGNED and len(counting) > 0 and bool((counting < 0).all())
 
 
 def _match(view: PrototypeView, activation: Activation, target: str, number: int) -> PartMatch:

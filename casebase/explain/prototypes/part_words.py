@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from casebase.explain.prototypes.checking import GROWN
 from casebase.explanations import Level, Statement
-from casebase.prototypes import PartCheck, PartMatch, Parts
+from casebase.prototypes import SIGNED, PartCheck, PartMatch, Parts, Prototype
 from casebase.reading import printable
 
 UNIT = "score before softmax"
@@ -65,13 +65,32 @@ def check(match: PartMatch) -> Statement:
     return Statement(f"{text} The box does not mark what the similarity rests on.", Level.CAUTION)
 
 
-def brief(match: PartMatch) -> str:
-    """The check in a few figures: ``−0.21, elsewhere −0.03``; a failed one begins with ``!``."""
+def brief(match: PartMatch) -> tuple[str, str]:
+    """What blurring the box does to the similarity, and blurring elsewhere; a failed check begins with ``!``."""
     found = match.check
     if found is None:
-        return "no room"
-    figures = f"{signed(-found.hidden)}, elsewhere {signed(-found.elsewhere)}"
-    return figures if found.agrees else f"! {figures}"
+        return "no room", "–"
+    own = signed(-found.hidden)
+    return own if found.agrees else f"! {own}", signed(-found.elsewhere)
+
+
+def sense(match: PartMatch, profile: str) -> Statement | None:
+    """What is special about a contribution: it speaks against the class, or it comes from what is not there.
+
+    Signed prototypes are weighed by how much more alike they are than on average over the training images (for their
+    own class never negatively, for others never positively), so that the signs tell which of the two it is.
+    """
+    own, less = match.prototype.of_class == match.target, match.contribution < 0
+    if match.contribution == 0 or (own and not less):
+        return None
+    target, of_class = printable(match.target), printable(match.prototype.of_class)
+    if profile != SIGNED:
+        return Statement(f"Speaks against {target}.", Level.CAUTION) if less else None
+    if own:
+        return Statement(f"Speaks against {target}: less alike than usual; this part is hardly there.", Level.CAUTION)
+    if less:
+        return Statement(f"Speaks against {target}: a part of {of_class} is more alike than usual.", Level.CAUTION)
+    return Statement(f"Speaks for {target} by its absence: a part of {of_class} is less alike than usual.")
 
 
 def _moved(fall: float) -> str:
@@ -84,6 +103,12 @@ def _as_much(found: PartCheck) -> str:
     if not found.as_much:
         return f"in none of {found.draws} places by as much"
     return f"in {found.as_much} of {found.draws} places by as much"
+
+
+def lost(problem: str, one: Prototype) -> str:
+    """A prototype whose source cannot be shown."""
+    text = f"{problem}; prototype {one.number} of {printable(one.of_class)} is shown without it."
+    return text[:1].upper() + text[1:]
 
 
 def lead(parts: Parts) -> str:

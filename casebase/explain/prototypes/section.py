@@ -26,8 +26,12 @@ def section(parts: Parts, sources: Mapping[int, Source], query: Pixels) -> Parts
     """
     matches = [one for name in parts.targets for one in parts.matches[name]]
     low, high = _range(matches)
-    drawer = _Drawer(within(query, CASE_SIDE), sources, low, high)
-    lost = [sources[one.prototype.number].problem for one in matches]
+    drawer = _Drawer(parts.profile, within(query, CASE_SIDE), sources, low, high)
+    lost = [
+        part_words.lost(problem, one.prototype)
+        for one in matches
+        if (problem := sources[one.prototype.number].problem) is not None
+    ]
     grid = matches[0].map.shape if matches else (1, 1)
     return PartsSection(
         title=TITLE,
@@ -43,10 +47,7 @@ def section(parts: Parts, sources: Mapping[int, Source], query: Pixels) -> Parts
             )
             for place, name in enumerate(parts.targets)
         ],
-        warnings=[
-            Statement(printable(one), Level.CAUTION)
-            for one in dict.fromkeys([*parts.warnings, *(one for one in lost if one is not None)])
-        ],
+        warnings=[Statement(printable(one), Level.CAUTION) for one in dict.fromkeys([*parts.warnings, *lost])],
         scale=_scale(low, high) if matches else None,
     )
 
@@ -65,6 +66,7 @@ def _scale(low: float, high: float) -> Scale:
 
 @dataclass(frozen=True, eq=False)
 class _Drawer:
+    profile: str
     query: Pixels
     sources: Mapping[int, Source]
     low: float
@@ -92,7 +94,8 @@ class _Drawer:
             label=None if case is None else printable(case.label),
             predicted=None if case is None else printable(case.predicted),
             said=part_words.check(one),
-            brief=part_words.brief(one),
+            blurred=part_words.brief(one),
+            sense=part_words.sense(one, self.profile),
         )
 
     def _boxed(self, box: Box, alt: str) -> Figure:

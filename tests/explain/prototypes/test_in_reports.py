@@ -185,7 +185,7 @@ def test_every_picture_of_the_section_has_a_text_and_the_line_adds_up(explained:
     assert page.index('id="even-if"') < page.index('id="parts"') < page.index('id="checks-title"')
 
 
-@pytest.mark.parametrize("width", [100, 80, 40])
+@pytest.mark.parametrize("width", [100, 80])
 def test_terminals_of_every_width_hold_their_lines(
     prototypes: PrototypeReader, asked: Asked, network: ExplainedNetwork, explained: list[Explanation], width: int
 ) -> None:
@@ -198,7 +198,7 @@ def test_terminals_of_every_width_hold_their_lines(
     ):
         out = io.StringIO()
         show(Console(file=out, width=width, no_color=True, highlight=False))
-        assert max(len(line) for line in out.getvalue().splitlines()) <= width or width == 40
+        assert max(len(line) for line in out.getvalue().splitlines()) <= width
         assert "score" in out.getvalue() or "weight" in out.getvalue()
 
 
@@ -238,7 +238,7 @@ def test_warnings_of_the_last_stage_stand_in_front(
     text = PrototypePages().page(page)
     assert text.index("A class takes everything") < text.index("Prototype 0")
     assert "8 of 10" in text
-    assert "not measured" in text
+    assert "<dd>unknown</dd>" in text
 
 
 def test_names_and_paths_cannot_bring_a_script(

@@ -68,6 +68,20 @@ def test_it_is_said_when_the_prototypes_would_call_another_class() -> None:
         parts(view, said, ["owl"])
 
 
+def test_it_is_said_when_no_part_of_the_answer_is_found() -> None:
+    view: PrototypeView = Numbers(["a", "a", "b"], ["a", "b"])  # type: ignore[assignment]
+
+    def warned(own: float, other: float) -> tuple[str, ...]:
+        rows = np.array([[own, other, 3.0], [0.0, 0.0, 0.0]], np.float32)
+        return tuple(parts(view, an_activation(rows, np.zeros(2, np.float32)), ["a"]).warnings)
+
+    (told,) = warned(-0.1, -0.2)
+    assert told.startswith("No part of a is more alike here than on average over the training images")
+    assert len(warned(-0.1, 0.0)) == 1  # one that was pruned to nothing does not count
+    assert warned(-0.1, 0.2) == ()
+    assert warned(0.0, 0.0) == ()
+
+
 def looked(view: PrototypeReader, pixels: Sequence[np.ndarray], seed: int = 0) -> list[dict[int, PartMatch]]:
     """Checked matches of pictures by the number of their prototype, for class red."""
     found = [parts(view, said, ["red"]) for said in view.read(np.stack(pixels))]
@@ -100,7 +114,7 @@ def test_a_box_beside_what_the_prototype_rests_on_is_a_caution() -> None:
     said = part_words.check(found[0])
     assert said.level == Level.CAUTION
     assert said.text.endswith("The box does not mark what the similarity rests on.")
-    assert part_words.brief(found[0]).startswith("! ")
+    assert part_words.brief(found[0])[0].startswith("! ")
 
 
 def test_an_image_costs_sixteen_passes_and_one_for_each_cell_that_was_matched() -> None:
@@ -151,6 +165,23 @@ def test_words_of_a_check_that_fails_by_a_hair() -> None:
     assert PartCheck(0.1, 0.0, 2, 16).agrees
     assert not PartCheck(0.1, 0.0, 3, 16).agrees
     assert not PartCheck(0.0, 0.0, 0, 16).agrees
+
+
+def test_a_contribution_that_comes_from_what_is_not_there_says_so() -> None:
+    """Signed: a part of the class that is less alike than usual, and one of another class."""
+    view: PrototypeView = Numbers(["a", "a", "b", "b"], ["a", "b"])  # type: ignore[assignment]
+    said = an_activation(np.array([[2.0, -1.5, 1.0, -0.5], [0, 0, 0, 0]], np.float32), np.zeros(2, np.float32))
+    told = [part_words.sense(one, "signed") for one in parts(view, said, ["a"], 4).matches["a"]]
+    assert [None if one is None else one.text for one in told] == [
+        None,
+        "Speaks against a: less alike than usual; this part is hardly there.",
+        "Speaks for a by its absence: a part of b is less alike than usual.",
+        "Speaks against a: a part of b is more alike than usual.",
+    ]
+    classic = [part_words.sense(one, "classic") for one in parts(view, said, ["a"], 4).matches["a"]]
+    assert [None if one is None else one.text for one in classic] == [
+        None, "Speaks against a.", None, "Speaks against a.",
+    ]  # fmt: skip
 
 
 def test_what_a_cell_has_seen_is_always_told() -> None:
