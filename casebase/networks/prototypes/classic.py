@@ -21,7 +21,8 @@ import torch
 from casebase import hashing
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.loaded import seeded
-from casebase.networks.prototypes.classic_run import Data, Place, Plan, Run
+from casebase.networks.prototypes.classic_plan import Data, Plan
+from casebase.networks.prototypes.classic_run import Place, Run
 from casebase.networks.prototypes.model import Tensors
 from casebase.networks.prototypes.published import Index
 from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases, Watch

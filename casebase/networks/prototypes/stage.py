@@ -55,8 +55,9 @@ class LastStage(nn.Module):
         super().__init__()
         self.names, self.given, self.dtype = names, given, dtype
         self._network, self._relu = network, network.pooling == "relu"
-        self._whole = shared_copy(network.module).eval()
-        parts = [copy.deepcopy(self._whole.get_submodule(name)) for name in names]
+        whole = shared_copy(network.module).eval()
+        self._whole = (whole,)  # in a tuple, or its weights would count as this module's own and be saved and tuned
+        parts = [copy.deepcopy(whole.get_submodule(name)) for name in names]
         for part in parts:
             for module in part.modules():
                 if getattr(module, "inplace", False):
@@ -79,7 +80,7 @@ class LastStage(nn.Module):
 
     def captured(self, images: NDArray[np.float32]) -> Tensor:
         """What the stage is given for normalised images ``(N, 3, H, W)``: ``(N, *given) float32`` on the device."""
-        return _given_to(self._whole, self.names[0], self.to_device(images))
+        return _given_to(self._whole[0], self.names[0], self.to_device(images))
 
     def to_device(self, numbers: NDArray[np.float32]) -> Tensor:
         """Numbers as a tensor where the network runs."""

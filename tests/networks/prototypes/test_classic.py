@@ -16,7 +16,8 @@ from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.loaded import Loaded, seeded
 from casebase.networks.prototypes import published
 from casebase.networks.prototypes.classic import Outcome, classic, forget
-from casebase.networks.prototypes.classic_run import Data, Plan, Run
+from casebase.networks.prototypes.classic_plan import Data, Plan
+from casebase.networks.prototypes.classic_run import Run
 from casebase.networks.prototypes.model import PrototypeReader, activations
 from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases
 from casebase.networks.prototypes.stage import cached_inputs, cached_maps, last_stage
@@ -132,7 +133,7 @@ def test_a_prototype_is_the_cell_of_its_case_as_it_is_read_later(network: Explai
 
 def test_every_stage_changes_its_own_group_and_no_other(network: ExplainedNetwork, tmp_path: Path) -> None:
     one = run(network, tmp_path)
-    start = numbers(one)
+    start, before = numbers(one), {name: value.clone() for name, value in network.module.state_dict().items()}
     silent = lambda *_: None  # noqa: E731
     one.warm(silent)
     warm = numbers(one)
@@ -140,6 +141,8 @@ def test_every_stage_changes_its_own_group_and_no_other(network: ExplainedNetwor
     one.joint(silent)
     joint = numbers(one)
     assert changed(warm, joint) == {"stage", "add_on", "vectors"}
+    own = network.module.state_dict()
+    assert all(torch.equal(own[name], value) for name, value in before.items())  # the explained network stays
     assert not any("running" in name and not torch.equal(warm[name], joint[name]) for name in warm)
     one.push(silent)
     pushed = numbers(one)

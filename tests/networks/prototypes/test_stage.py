@@ -68,6 +68,7 @@ def test_its_weights_are_its_own_under_the_names_they_have_in_the_network() -> N
     assert torch.equal(names["layer4.0.conv1.weight"], before)
     assert torch.equal(stage.tuned()["layer4.0.conv1.weight"], before + 1)
     assert torch.equal(tuned["layer4.0.conv1.weight"], before)  # a copy of that moment
+    assert {name.split(".")[0] for name in stage.state_dict()} == {"parts"}
     assert not any(part.training or getattr(part, "inplace", False) for part in stage.parts.modules())
     assert all(value.requires_grad for value in stage.parts.parameters())
     assert not found.module._forward_pre_hooks
