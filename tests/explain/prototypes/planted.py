@@ -94,7 +94,7 @@ def reader(explained: ExplainedNetwork) -> PrototypeReader:
     head = torch.tensor([[2.0, -1.0, -0.5], [-2.0, 1.0, 0.5]])
     tensors = Tensors(
         functional.normalize(vectors, dim=1), torch.zeros(3), torch.full((3,), 0.7), torch.full((3,), 0.1), head,
-        torch.tensor([0.1, -0.1]),
+        torch.tensor([0.1, -0.1]), {"weight": torch.eye(3)[:, :, None, None]},
     )  # fmt: skip
     found = replace(found, layer=explained.spatial_layer or "", receptive_field=(CELL, CELL))
     return PrototypeReader(explained, found, tensors)

@@ -87,6 +87,7 @@ def prototypes(network: ExplainedNetwork, files: list[Path], asked: Asked) -> Pr
     tensors = Tensors(
         functional.normalize(vectors, dim=1), mean, torch.full((PARTS,), 0.5), torch.full((PARTS,), 0.2),
         torch.randn(len(classes), PARTS, generator=rng), torch.randn(len(classes), generator=rng),
+        {"weight": torch.eye(len(mean))[:, :, None, None]},
     )  # fmt: skip
     return PrototypeReader(network, replace(found, layer=network.spatial_layer or ""), tensors)
 
