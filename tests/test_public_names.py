@@ -15,11 +15,11 @@ PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "create", "open"},
     "casebase.api": {
         "Base", "BenchSettings", "Demo", "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings",
-        "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps", "MapsWanted", "ModelChoice", "Onlooker", "Recipe",
-        "SaliencyOptions", "Stats", "TrainOptions", "Trained", "TwinOptions", "check", "check_data", "check_maps",
+        "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps", "MapsWanted", "ModelChoice", "Onlooker",
+        "PrototypeOptions", "Recipe", "SaliencyOptions", "Stats", "TrainOptions", "Trained", "TwinOptions", "check", "check_data", "check_maps",
         "check_out", "data_of", "demo", "doctor", "evaluate_saliency", "plan", "preview", "saliency", "train",
     },
-    "casebase.evaluate": {"BenchSettings", "MaskChoice", "SaliencyOptions", "TwinOptions"},
+    "casebase.evaluate": {"BenchSettings", "MaskChoice", "PrototypeOptions", "SaliencyOptions", "TwinOptions"},
     "casebase.explain": {
         "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "Wanted", "compose", "dumps", "entry_commands",
         "explain", "gather", "saliency_drawn", "times",
