@@ -16,8 +16,9 @@ PUBLIC = {
     "casebase.api": {
         "Base", "BenchSettings", "Demo", "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings",
         "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps", "MapsWanted", "ModelChoice", "Onlooker",
-        "PrototypeOptions", "Recipe", "SaliencyOptions", "Stats", "TrainOptions", "Trained", "TwinOptions", "check", "check_data", "check_maps",
-        "check_out", "data_of", "demo", "doctor", "evaluate_saliency", "plan", "preview", "saliency", "train",
+        "PrototypeOptions", "Recipe", "SaliencyOptions", "Stats", "TrainOptions", "Trained", "TwinOptions", "check",
+        "check_data", "check_maps", "check_out", "data_of", "demo", "doctor", "evaluate_saliency", "plan", "preview",
+        "saliency", "train",
     },
     "casebase.evaluate": {"BenchSettings", "MaskChoice", "PrototypeOptions", "SaliencyOptions", "TwinOptions"},
     "casebase.explain": {

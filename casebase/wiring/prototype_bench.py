@@ -24,6 +24,7 @@ from casebase.wiring.prototypes import prototype_view
 if TYPE_CHECKING:
     from casebase.evaluate.prototypes.sights import Candidate
     from casebase.evaluate.saliency.annotations import Masks
+    from casebase.evaluate.saliency.seeing import MaskPair
     from casebase.networks.explained import ExplainedNetwork
     from casebase.reading import Preprocess
 
@@ -85,5 +86,5 @@ def _masks(store: SqlCaseStore, part: Part, settings: Settings, options: Prototy
     )
 
 
-def _mask(masks: Masks, preprocess: Preprocess, case: Case, picture: reading.Picture) -> bench_images.MaskPair | None:
+def _mask(masks: Masks, preprocess: Preprocess, case: Case, picture: reading.Picture) -> MaskPair | None:
     return bench_images.mask_in_view(masks, case.file, picture, preprocess)

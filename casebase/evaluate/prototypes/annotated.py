@@ -69,8 +69,8 @@ def consistency(
     for number in range(count):
         rows = np.flatnonzero(truth == owners[number])
         inside = np.array([hits(peaks[row, number][None], parts[row], half)[0] for row in rows.tolist()])
-        shown = visible[rows].sum(axis=0)
-        judged = shown >= LEAST
+        shown: NDArray[np.intp] = visible[rows].sum(axis=0)
+        judged = np.asarray(shown >= LEAST, np.bool_)
         if not judged.any():
             continue
         shares = np.where(judged, inside.sum(axis=0) / np.maximum(shown, 1), -1.0)

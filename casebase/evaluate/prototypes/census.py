@@ -59,9 +59,12 @@ def within_class(owners: Sequence[str], vectors: Floats) -> NDArray[np.float64]:
 def purity(sight: Sight, truth: NDArray[np.intp], owners: NDArray[np.intp]) -> NDArray[np.float64]:
     """For each prototype ``(P,)`` the share of its class among the ten images most similar to it.
 
-    ``truth (n,)`` are labels, ``owners (P,)`` the prototypes' classes, in one numbering. With fewer than ten images all
-    of them count; NaN without any.
+    ``truth (n,)`` are labels, ``owners (P,)`` the prototypes' classes, in one numbering. Where a class has fewer than
+    ten images, as many as it has are looked at, so that 1 can be reached; NaN where it has none.
     """
-    if not len(truth):
-        return np.full(len(owners), np.nan)
-    return np.array([float((truth[sight.nearest(j, NEAREST)] == owner).mean()) for j, owner in enumerate(owners)])
+    found = np.full(len(owners), np.nan)
+    for number, owner in enumerate(owners.tolist()):
+        most = min(NEAREST, int((truth == owner).sum()))
+        if most:
+            found[number] = float((truth[sight.nearest(number, most)] == owner).mean())
+    return found

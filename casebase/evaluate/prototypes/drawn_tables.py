@@ -89,7 +89,7 @@ def _parts(found: Study) -> Table:
             SET,
             Column("consistency", "consistent", "share", "prototypes with one part in their box in at least "
                    f"{annotated.ALWAYS:.0%} of their class's images that show it (EvalProtoPNet); n counts prototypes"),
-            Column("stability", "stable", "share", "prototypes of the image's class that hit the same parts under noise; "
+            Column("stability", "stable", "share", "of the image's class, those that hit the same parts under noise; "
                    "mean over images"),
             Column("purity", "part purity", "share", "of a prototype's ten most similar patches, those with one part "
                    "(PIP-Net), left and right taken as one; n counts prototypes"),

@@ -45,11 +45,11 @@ def _steadiness(found: Study) -> Table:
         "Gaussian noise of 0.2 on the normalised image, cut at 0.25, as in EvalProtoPNet: nobody sees another picture.",
         [
             SET,
-            Column("cells", "same cell", "share", "of the prototypes of the class they choose, those whose best cell "
+            Column("cells", "same cell", "share", "prototypes of the class they choose whose best cell "
                    "stays; mean over images"),
             Column("top", "same cell, strongest", "share", "images in which the strongest match stays in its cell"),
-            Column("region", "overlap of the top 5 %", "share", "intersection over union of the most similar 5 % of the "
-                   "view, before and after"),
+            Column("region", "overlap of the top 5 %", "share", "intersection over union of the most similar 5 % of "
+                   "the view, before and after"),
         ],
         rows,
     )  # fmt: skip
@@ -102,7 +102,7 @@ def by_class(found: Study) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 def _by_class(found: Study) -> Table:
     rows: Rows = [
-        {"set": one.found.profile, "class": printable(name), "change": title(quality),
+        {"set": one.found.profile, "label": printable(name), "change": title(quality),
          **_swapped(found, change, quality, where)}
         for one in found.profiles
         for quality, change in one.swaps.items() if quality is not None
@@ -112,7 +112,7 @@ def _by_class(found: Study) -> Table:
         "formats_classes",
         "Whose matches hang on the encoding?",
         "The same by label: where one class came as JPEG and the other as PNG, saving again moves one of them.",
-        [SET, Column("class", "label"), Column("change", "image"), *_FORMATS],
+        [SET, Column("label", "label"), Column("change", "image"), *_FORMATS],
         rows,
         shown=16,
         detail=True,
@@ -138,8 +138,8 @@ def _deletion(found: Study) -> Table:
     return Table(
         "deletion",
         "Does the answer rest on the matched patches?",
-        "The three strongest matched cells are blurred, against as many cells elsewhere (five draws). The probability is "
-        "that of the class the network answers, the score that of the class the prototypes choose.",
+        "The three strongest matched cells are blurred, against as many cells elsewhere (five draws). The probability "
+        "is that of the class the network answers, the score that of the class the prototypes choose.",
         [
             SET, Column("of", "fall of"),
             Column("matched", "matched hidden", "number", "mean fall when the matched cells are hidden"),
@@ -171,7 +171,7 @@ def _checks(found: Study) -> Table:
         "The box of a match is blurred, against boxes elsewhere: a cell has seen more of the view than it marks.",
         [
             SET, Column("matches", "matches", "count"),
-            Column("agrees", "rests on its box", "share", "matches whose similarity falls more than with nearly every "
+            Column("agrees", "rests on its box", "share", "matches whose similarity falls more than with nearly any "
                    "other box (at most 1 in 8); mean over images"),
             Column("chance", "by chance", "share", "what boxes that mean nothing would reach"),
         ],

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from casebase.evaluate.prototypes.census import NEAREST
 from casebase.evaluate.prototypes.drawn_tables import drawn_tables
 from casebase.evaluate.prototypes.figures import free, over_prototypes
 from casebase.evaluate.prototypes.match_tables import match_tables
@@ -68,17 +69,15 @@ def _stages(found: Study) -> list[Table]:
     ]
     if not rows:
         return []
-    counted = sorted({n for one in found.profiles for stage in one.found.stages if (n := _images(stage))})
-    n = f" (n = {', '.join(map(str, counted))})" if counted else ""
     return [Table(
         "stages",
         "What did each step of the training cost?",
-        f"On the validation images of the training{n}, never on those above: the vectors of a step are gone after the "
-        "next one. Read down a column; the table above measures what stands at the end.",
+        "On the cases that the training judged by, never on the images above: what a step made is gone after the next "
+        "one. Read down a column; the table above measures what stands at the end.",
         [
-            SET, Column("stage", "after"),
-            Column("accuracy", "accuracy", "share", "on validation images, with Wilson's interval"),
-            Column("balanced", "balanced accuracy", "share", "on validation images"),
+            SET, Column("stage", "stage"), Column("cases", "judged on"),
+            Column("accuracy", "accuracy", "share", "with Wilson's interval"),
+            Column("balanced", "balanced accuracy", "share", "mean over classes"),
             Column("gap", "gap", "points", "balanced accuracy less the network's on the same images"),
             Column("prototypes", "prototypes", "count"), Column("distinct", "distinct", "count"),
             Column("sources", "sources", "count"), Column("alarms", "alarms", "count", "of the collapse detector"),
@@ -87,14 +86,12 @@ def _stages(found: Study) -> list[Table]:
     )]  # fmt: skip
 
 
-def _images(stage: Stage) -> int:
-    return int(stage.figures.get("n") or stage.figures.get("images") or 0)
-
-
 def _stage(stage: Stage) -> Mapping[str, Cell]:
-    figures, n = stage.figures, _images(stage)
+    figures, n = stage.figures, int(stage.figures.get("n") or 0)
     accuracy, gap = float(figures["accuracy"] or 0.0), figures.get("gap")
+    aside = "kept aside (validation)" if figures.get("aside", 1) else "learnt from too"
     return {
+        "cases": f"{n} cases {aside}" if n else None,
         "accuracy": share(round(accuracy * n), n) if n else Measured(accuracy),
         "balanced": Measured(_number(figures.get("balanced_accuracy")), n=n),
         "gap": Measured(None if gap is None else -float(gap), n=n),  # the detector counts it the other way round
@@ -131,11 +128,11 @@ def _makeup(found: Study) -> Table:
         [
             SET, Column("count", "number", "count"), Column("per_class", "per class"),
             Column("distinct", "distinct", "share", "share with a patch of their own: another image, row or column"),
-            Column("sources", "source images", "share", "different source images for each prototype; 100 % is one each"),
+            Column("sources", "source images", "share", "different source images per prototype; 100 % is one each"),
             Column("cosine", "cosine within class", "number", "mean over pairs of one class; 1 means copies"),
-            Column("purity", "purity@10", "share", "of the ten images here most similar to a prototype, the share with "
+            Column("purity", "purity@10", "share", "of the ten images most similar to a prototype, the share with "
                    "its class as label; mean and bootstrap interval over prototypes"),
-            Column("local", "local size", "number", "contributions to the answer above a tenth of the largest, mean over "
+            Column("local", "local size", "number", "contributions above a tenth of the largest, mean over "
                    "images"),
         ],
         rows,
@@ -174,7 +171,7 @@ def _prototypes(one: Profile, found: Study) -> Rows:
         row: dict[str, Cell] = {
             "set": one.found.profile, "prototype": prototype.number, "class": printable(prototype.of_class),
             "case": prototype.patch.case_id, "weight": prototype.weight,
-            "purity": Measured(float(one.purity[place]), n=min(10, found.n)), "strongest": int(strongest[place]),
+            "purity": Measured(_known(one.purity[place]), n=min(NEAREST, int((found.truth == one.owners[place]).sum()))), "strongest": int(strongest[place]),
         }  # fmt: skip
         if one.consistency is not None and one.part_purity is not None:
             part = int(one.consistency.part[place])

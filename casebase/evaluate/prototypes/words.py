@@ -158,7 +158,7 @@ def _unmoved(one: Profile, found: Study) -> Iterator[Statement]:
         return
     both = np.array(known, np.float64)
     more = free(both[:, 0] - both[:, 1], found.sample.of_rows(there))
-    sure = more.low is not None and more.low > 0.0
+    sure = _above_zero(more)
     yield Statement(
         f"Hiding the three strongest matched patches of {one.found.profile} lowers the network's probability by "
         f"{told(more, 'number')} more than hiding others"
@@ -167,11 +167,17 @@ def _unmoved(one: Profile, found: Study) -> Iterator[Statement]:
     )
 
 
+def _above_zero(more: Measured) -> bool:
+    """Whether all of its interval is above 0; a figure that no resample moved stands for itself."""
+    edge = more.value if more.low is None else more.low
+    return edge is not None and edge > 0.0
+
+
 def _astray(one: Profile, found: Study) -> Iterator[Statement]:
     if not any(each is not None for each in one.look.aims):
         return
     more: Measured = aimed(one, found, "cell", "energy", "random")
-    if more.value is not None and not (more.low is not None and more.low > 0.0):
+    if more.value is not None and not _above_zero(more):
         yield Statement(
             f"The strongest matches of {one.found.profile} lie no more on the object than a cell at random "
             f"({told(more, 'points')} points).",
