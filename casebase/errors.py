@@ -13,6 +13,7 @@
     ├─ ModelError
     │  ├─ NoTargetLayer         no spatial feature map to explain
     │  ├─ Diverged              a loss or a weight stopped being a finite number
+    │  ├─ GateFailed            what was trained explains nothing, and is not handed over
     │  ├─ CheckpointRefused     weights that do not fit, or a file that is more than weights
     │  └─ WeightsMissing        a file that is not there, or a download without a network
     ├─ CaseBaseError
@@ -75,6 +76,10 @@ class NoTargetLayer(ModelError):
 
 class Diverged(ModelError):
     """In training, a loss or a weight stopped being a finite number."""
+
+
+class GateFailed(ModelError):
+    """What was trained did not hold what is asked of it, and is not handed over."""
 
 
 class CheckpointRefused(ModelError):

@@ -1,9 +1,10 @@
 """What prototypes make of an image: similarities per cell, and what each adds to each class's score.
 
-Signed prototypes (our default): cells a_p of the map of places, less the mean training cell mu, at unit length;
-s_j = max_p cos(a_p - mu, p_j); score_c = b_c + sum_j W_cj (s_j - m_j) / sigma_j. The classic ones are those of
-C. Chen et al., "This Looks Like That", NeurIPS 2019, https://arxiv.org/abs/1806.10574: two 1x1 convolutions with a
-sigmoid, d_p = |a_p - p_j|^2, s_j = max_p log((d_p + 1) / (d_p + eps)), eps = 1e-4, score_c = sum_j W_cj s_j.
+Signed prototypes (our default): cells a_p of the map of places, less the mean training cell mu, through one linear map
+T, at unit length; s_j = max_p cos(T (a_p - mu), p_j); score_c = b_c + sum_j W_cj (s_j - m_j) / sigma_j. The classic
+ones are those of C. Chen et al., "This Looks Like That", NeurIPS 2019, https://arxiv.org/abs/1806.10574: two 1x1
+convolutions with a sigmoid, d_p = |a_p - p_j|^2, s_j = max_p log((d_p + 1) / (d_p + eps)), eps = 1e-4,
+score_c = sum_j W_cj s_j.
 
 Both are linear in their similarities, so that the contributions W_cj (s_j - m_j) / sigma_j add up to the score.
 """
@@ -42,9 +43,9 @@ class Tensors:
 
     ``vectors (P, D)`` (unit length for ``signed``); ``mean (C,)`` is the mean cell, zero for ``classic``; ``shift`` and
     ``scale`` ``(P,)`` standardise the similarities (0 and 1 for ``classic``); ``head (K, P)`` and ``bias (K,)`` weigh
-    them. ``add_on`` are the 1x1 convolutions' weights by name (``0.weight (D, C, 1, 1)``, ``0.bias``, ``2.weight``,
-    ``2.bias``), ``stage`` the tuned weights of the network's own stage by their full names; both empty where there are
-    none.
+    them. ``add_on`` are 1x1 convolutions by name: of ``classic`` ``0.weight (D, C, 1, 1)``, ``0.bias``, ``2.weight``,
+    ``2.bias``, of ``signed`` ``weight (D, C, 1, 1)``; ``stage`` are tuned weights of the network's own stage by their
+    full names, none where nothing was tuned.
     """
 
     vectors: Tensor
@@ -66,7 +67,8 @@ class Tensors:
 def cells_of(maps: Tensor, tensors: Tensors, profile: str) -> Tensor:
     """The map of places ``(N, C, h, w)`` as what prototypes are compared with ``(N, D, h, w)``."""
     if profile == SIGNED:
-        return functional.normalize(maps - tensors.mean.view(1, -1, 1, 1), dim=1)
+        centred = maps - tensors.mean.view(1, -1, 1, 1)
+        return functional.normalize(functional.conv2d(centred, tensors.add_on["weight"]), dim=1)
     return added(maps, tensors.add_on)
 
 

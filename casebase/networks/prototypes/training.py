@@ -1,0 +1,120 @@
+"""From cases to prototypes: the recipe by its profile, the gates, and the set that is handed over."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from casebase import __version__, clock
+from casebase.networks.explained import ExplainedNetwork
+from casebase.networks.prototypes import features, gates, signed
+from casebase.networks.prototypes.model import Tensors
+from casebase.networks.prototypes.prepared import Prepared, prepare
+from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases, Watch
+from casebase.networks.resuming import Resuming
+from casebase.prototypes import SIGNED, Patch, Prototype, PrototypeSet, cell_box
+
+
+def train(
+    network: ExplainedNetwork,
+    cases: TrainingCases,
+    recipe: PrototypeRecipe,
+    folder: Path,
+    watch: Watch,
+    *,
+    fresh: bool = False,
+) -> tuple[PrototypeSet, Tensors]:
+    """Make a set of prototypes for a network; ``digest`` is empty until the tensors are saved.
+
+    ``folder`` keeps what was computed, so that the same call goes on after an interruption; ``fresh`` begins anew; it
+    is removed at the end. Raises ``GateFailed`` where no explanation may be handed over, ``UsageError`` and
+    ``DataError`` for cases too few for the recipe, ``NoTargetLayer`` for a network without a map of places,
+    ``ModelError`` for what cannot be learnt from.
+    """
+    began = clock.seconds()
+    read = features.at_layer(network, recipe.layer)
+    k = recipe.k or signed.prototypes_of(len(set(cases.predicted if recipe.target == "predicted" else cases.labels)))
+    task = prepare(read, cases, recipe, k)
+    if fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    made = _made(task, folder, watch)
+    found = _set(task, made, network)
+    gates.check(task, found.stages, [one.purity for one in found.prototypes])
+    shutil.rmtree(folder, ignore_errors=True)
+    settings = {**found.settings, "seconds": clock.seconds() - began}
+    return replace(found, settings=settings), made.tensors
+
+
+def _made(task: Prepared, folder: Path, watch: Watch) -> signed.Made:
+    if task.recipe.profile != SIGNED:
+        from casebase.networks.prototypes import classic
+
+        return classic.make(task, folder, watch)
+    rows = features.cached(task.network, task.cases, folder, watch)
+    return signed.make(task, rows, watch, Resuming(folder, _key(task)))
+
+
+def _key(task: Prepared) -> Mapping[str, Any]:
+    recipe = task.recipe
+    return {
+        "network": task.network.classifier_fingerprint, "layer": task.network.spatial_layer, "k": task.k,
+        "target": recipe.target, "steps": recipe.steps, "seed": recipe.seed, "cases": list(task.cases.pixel_hashes),
+        "called": list(task.cases.predicted), "labels": list(task.cases.labels), "torch": torch.__version__,
+    }  # fmt: skip
+
+
+def _set(task: Prepared, made: signed.Made, network: ExplainedNetwork) -> PrototypeSet:
+    grid = task.network.anatomy.grid or (1, 1)
+    decides = _decides(made)
+    known = [task.judge, task.label[task.judge]]
+    prototypes = []
+    for number, (name, (image, row, column)) in enumerate(zip(made.of_class.tolist(), made.patches, strict=True)):
+        source = np.flatnonzero(known[0] == image)
+        pure, count = gates.purity(
+            made.similarities[known[0], number], known[1], name, int(source[0]) if len(source) else -1
+        )
+        patch = Patch(task.cases.ids[image], task.cases.pixel_hashes[image], row, column, cell_box(row, column, grid))
+        prototypes.append(
+            Prototype(number, task.classes[name], patch, float(made.weight[number]), pure, count, decides[number])
+        )
+    return PrototypeSet(
+        profile=task.recipe.profile,
+        classifier=network.classifier_fingerprint or "",
+        digest="",
+        layer=task.network.spatial_layer or "",
+        grid=grid,
+        view=network.preprocess.crop,
+        receptive_field=features.receptive_field(task.network),
+        classes=task.classes,
+        target=task.recipe.target,
+        prototypes=prototypes,
+        stages=made.stages,
+        settings={
+            "k": task.k, "seed": task.recipe.seed, "cases": len(task.cases), "learnt_from": len(task.learn),
+            "judged_on": len(task.judge), "aside": task.aside, "casebase": __version__, "torch": torch.__version__,
+            **made.facts,
+        },
+        created=clock.now(),
+    )  # fmt: skip
+
+
+def _decides(made: signed.Made) -> list[float]:
+    """Of the cases called a prototype's class by the prototypes, the share in which it adds most to that class."""
+    tensors = made.tensors
+    standard: NDArray[np.float32] = (made.similarities - tensors.shift.numpy()) / tensors.scale.numpy()
+    matrix = tensors.head.numpy()
+    called = (tensors.bias.numpy() + standard @ matrix.T).argmax(1)
+    found = np.zeros(len(made.of_class))
+    for name in np.unique(made.of_class).tolist():
+        rows = np.flatnonzero(called == name)
+        if len(rows):
+            most = (standard[rows] * matrix[name]).argmax(1)
+            found += np.bincount(most, minlength=len(found)) / len(rows) * (made.of_class == name)
+    return [float(value) for value in found]
