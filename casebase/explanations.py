@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 from casebase.answers import Neighbour, Retrieval, finite
 from casebase.errors import UsageError
 from casebase.ports import Renderer
+from casebase.prototypes import Parts
+
+if TYPE_CHECKING:
+    from casebase.prototype_pages import PartsSection, Source
 
 QUERY_ID = "query"
 SEGMENTS = "segments"
@@ -165,6 +169,10 @@ class Explanation:
     """Whether the classes are shown side by side before everything else."""
     map_note: str | None = None
     """Why the cases have no saliency map, where the query has one."""
+    parts: Parts | None = None
+    """What the prototypes say, where the base has some."""
+    sources: Mapping[int, Source] = field(default_factory=dict)
+    """The cases of the prototypes shown, by the prototypes' numbers."""
 
     def checked(self, target: str) -> Deletion | None:
         """The check of the query's map for a class, if one was made."""
@@ -179,6 +187,7 @@ class Explanation:
         }
         value["deletion"] = [check.to_dict() for check in self.deletions]
         value["maps"] = [one.to_dict() for (image, _), one in self.saliency.items() if image == QUERY_ID]
+        value["prototypes"] = None if self.parts is None else _parts_to_dict(self.parts, self.sources)
         value["warnings"] = list(self.warnings)
         value["seconds"] = {name: finite(seconds) for name, seconds in self.seconds.items()}
         return value
@@ -375,3 +384,10 @@ class Report:
     notes: Sequence[Statement] = ()
     around: Around | None = None
     map_note: str | None = None
+    parts: PartsSection | None = None
+
+
+def _parts_to_dict(parts: Parts, sources: Mapping[int, Source]) -> dict[str, Any]:
+    from casebase.prototype_pages import parts_to_dict  # which is made of the figures of this file
+
+    return parts_to_dict(parts, sources)

@@ -161,3 +161,19 @@ def boxed(whole: Pixels, box: tuple[float, float, float, float]) -> Pixels:
         ):
             drawn[rows, columns] = 255
     return drawn
+
+
+def marked(pixels: Pixels, box: tuple[float, float, float, float]) -> Pixels:
+    """A picture with a box (left, top, right, bottom, as fractions) drawn on it: white between two dark lines.
+
+    The lines lie on the box's inner side, so that one at the picture's edge is seen whole.
+    """
+    height, width = pixels.shape[:2]
+    left, top = round(box[0] * width), round(box[1] * height)
+    right, bottom = max(round(box[2] * width), left + 1), max(round(box[3] * height), top + 1)
+    line = max(1, round(min(height, width) / 110))
+    drawn = pixels.copy()
+    for inset, colour in ((0, 0), (line, 255), (2 * line, 0), (3 * line, None)):
+        rows, columns = slice(top + inset, bottom - inset), slice(left + inset, right - inset)
+        drawn[rows, columns] = pixels[rows, columns] if colour is None else colour
+    return drawn

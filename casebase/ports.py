@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from casebase.evidence import EvidenceTable
     from casebase.explanations import Report
     from casebase.maps import Maps
+    from casebase.prototype_pages import PartsPage, PrototypesPage
     from casebase.prototypes import Activation, PrototypeSet
 
 Matrix = NDArray[np.float32]
@@ -397,5 +398,17 @@ class MapsWriter(Protocol):
         ...
 
     def inline(self, maps: Maps) -> str:
+        """The page as HTML for a notebook cell."""
+        ...
+
+
+class PrototypeWriter(Protocol):
+    """Prototypes, or what they say of one image, in forms somebody can look at."""
+
+    def write(self, page: PrototypesPage | PartsPage, target: Path) -> Path:
+        """Write one self-contained page and return its path; nothing is left behind on failure."""
+        ...
+
+    def inline(self, page: PrototypesPage | PartsPage) -> str:
         """The page as HTML for a notebook cell."""
         ...

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from casebase.cli.lines import WIDEST, Lines
+from casebase.cli.render_prototypes import PartsScreen
 from casebase.explanations import Card, Level, Panel, Pixels, Report, Section, Side, Statement
 from casebase.reading import percent
 
@@ -42,6 +43,8 @@ def terminal(report: Report, console: Console, *, pictures: bool, paged: bool = 
         screen.panel(report.panel)
     for place, section in enumerate(report.sections):
         screen.section(section, headed=place == 0)
+    if report.parts is not None:
+        PartsScreen(console).section(report.parts)
     screen.trust()
     screen.maps()
     screen.warnings()
@@ -191,7 +194,9 @@ class _Screen(Lines):
     def warnings(self) -> None:
         """Failed checks and warnings, one line each."""
         troubled = [check for check in self.report.checks if check.level in (Level.ALARM, Level.CAUTION)]
-        told = [*troubled, *(Statement(one.text, Level.CAUTION) for one in self.report.warnings)]
+        parts = [] if self.report.parts is None else self.report.parts.warnings
+        warned = [Statement(one.text, Level.CAUTION) for one in self.report.warnings]
+        told = [*troubled, *warned, *parts]
         if told:
             self._gap()
         for statement in told:

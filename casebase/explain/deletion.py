@@ -55,8 +55,7 @@ def trial(view: Pixels, maps: Sequence[Map], seed: int) -> Trial:
 
     Cells that a map values alike are taken in a random order. The larger share always holds the smaller one's cells.
     """
-    height, width = view.shape[:2]
-    blurred = np.asarray(Image.fromarray(view).filter(ImageFilter.GaussianBlur(max(height, width) / 12)))
+    soft = blurred(view)
     cells = CELLS * CELLS
     counts = [max(1, round(share * cells)) for share in SHARES]
     draws = [DRAWS if share == SHARE else CURVE_DRAWS for share in SHARES]
@@ -67,8 +66,13 @@ def trial(view: Pixels, maps: Sequence[Map], seed: int) -> Trial:
     for values in maps:
         order = np.lexsort((ties, -enlarge(values, (CELLS, CELLS)).ravel()))
         chosen += [order[:count] for count in counts]
-    views = np.stack([_hide(view, blurred, hidden) for hidden in chosen])
+    views = np.stack([_hide(view, soft, hidden) for hidden in chosen])
     return Trial(views, tuple(count / cells for count in counts), tuple(draws))
+
+
+def blurred(view: Pixels) -> Pixels:
+    """What a hidden part of a picture ``(H, W, 3) uint8`` is replaced by: the picture, strongly blurred."""
+    return np.asarray(Image.fromarray(view).filter(ImageFilter.GaussianBlur(max(view.shape[:2]) / 12)))
 
 
 def outcome(
@@ -98,7 +102,7 @@ def outcome(
     )
 
 
-def _hide(view: Pixels, blurred: Pixels, cells: NDArray[np.int64]) -> Pixels:
+def _hide(view: Pixels, soft: Pixels, cells: NDArray[np.int64]) -> Pixels:
     """A picture whose cells, counted in reading order, are blurred."""
     height, width = view.shape[:2]
     rows, columns = _edges(height), _edges(width)
@@ -106,7 +110,7 @@ def _hide(view: Pixels, blurred: Pixels, cells: NDArray[np.int64]) -> Pixels:
     for cell in cells.tolist():
         row, column = divmod(cell, CELLS)
         part = slice(rows[row], rows[row + 1]), slice(columns[column], columns[column + 1])
-        hidden[part] = blurred[part]
+        hidden[part] = soft[part]
     return hidden
 
 

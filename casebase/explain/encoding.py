@@ -12,6 +12,7 @@ from PIL import Image
 from casebase.explain.album import in_threads
 from casebase.explain.figures import within
 from casebase.explanations import Figure, Pixels, Report
+from casebase.prototype_pages import PartsSection
 
 QUERY_SIDE, PICTURE_SIDE, MAP_SIDE = 512, 288, 224
 """The longest side at which a page shows the query, a case and a map, in pixels."""
@@ -52,10 +53,19 @@ def shown(report: Report) -> Iterator[tuple[Pixels, int]]:
         cards += [card for side in report.panel.sides for card in (side.card, side.nearer) if card is not None]
     for card in cards:
         figures += [(card.picture, PICTURE_SIDE), *((figure, MAP_SIDE) for figure in card.maps)]
+    if report.parts is not None:
+        figures += of_parts(report.parts)
+        yield from ([] if report.parts.scale is None else [(report.parts.scale.pixels, QUERY_SIDE)])
     for figure, side in figures:
         if figure is not None and figure.pixels is not None:
             yield figure.pixels, side
     yield from ((scale.pixels, QUERY_SIDE) for scale in report.scales)
+
+
+def of_parts(section: PartsSection) -> list[tuple[Figure | None, int]]:
+    """The pictures of the section of prototypes, with the side at which a page shows them."""
+    matches = [match for one in section.classes for match in one.matches]
+    return [(figure, PICTURE_SIDE) for one in matches for figure in (one.query, one.case, one.map)]
 
 
 def data_uri(pixels: Pixels, quality: int) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import secrets
 from collections.abc import Callable
 from functools import cache
 from html import escape
@@ -12,6 +14,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from casebase.errors import StorageFailed
 from casebase.reading import percent
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -43,6 +46,27 @@ def framed(page: str, title: str) -> str:
         f'<iframe title="{escape(title, quote=True)}" srcdoc="{escape(page, quote=True)}" sandbox="allow-modals" '
         f'width="100%" height="{_FRAME_HEIGHT}" frameborder="0" loading="lazy"></iframe>'
     )
+
+
+def written(page: str, target: Path, what: str) -> Path:
+    """Write a page to ``target``, whose folder must exist, and return it; all or nothing.
+
+    Raises ``StorageFailed`` where the file cannot be written; what was there before stays as it was.
+    """
+    aside = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
+    try:
+        try:
+            with aside.open("xb") as file:
+                file.write(page.encode("utf-8"))
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StorageFailed(f"the {what} could not be written to {target} ({reason}); name another file") from None
+    return target
 
 
 def policy(style: str, script: str) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from casebase.errors import StorageFailed
 from casebase.explain.encoding import Encoded, shown
-from casebase.explain.pages import environment, framed, inert, own, policy, trusted
+from casebase.explain.pages import environment, framed, inert, own, policy, trusted, written
 from casebase.explain.render_curve import curve_svg
 from casebase.explain.render_json import dumps
 from casebase.explanations import Pixels, Report
@@ -38,28 +35,16 @@ class HtmlRenderer:
 
         Raises ``StorageFailed`` where the file cannot be written; what was there before stays as it was.
         """
-        data = self.page(report).encode("utf-8")
-        aside = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
-        try:
-            try:
-                with aside.open("xb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                aside.replace(target)
-            finally:
-                aside.unlink(missing_ok=True)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise StorageFailed(f"the report could not be written to {target} ({reason}); name another file") from None
-        return target
+        return written(self.page(report), target, "report")
 
     def inline(self, report: Report) -> str:
         """The page in a frame of its own, for a notebook cell: neither can touch the other."""
         return framed(self.page(report), report.title)
 
     def _page(self, report: Report, encoded: Callable[[Pixels, int], str]) -> str:
-        style, script = (own(name) for name in ("report.css", "report.js"))
+        style, script = own("report.css"), own("report.js")
+        if report.parts is not None:
+            style += own("parts.css")
         data = dumps(report.explanation.to_dict(), indent=None)
         return (
             environment()

@@ -9,9 +9,11 @@ from casebase.answers import Neighbour, Retrieval, Role
 from casebase.commands import named, typed
 from casebase.explain import evidence_words, map_words, sentences, verdict
 from casebase.explain.figures import Gallery
+from casebase.explain.prototypes.section import section as parts_section
 from casebase.explain.work import looked_at, shown_cases
 from casebase.explanations import QUERY_ID, Card, Explanation, Level, Panel, Report, Section, Side, Statement
 from casebase.panel import Contender
+from casebase.prototype_pages import PartsSection
 from casebase.reading import STANDARD_INPUT, percent, printable
 
 
@@ -64,7 +66,15 @@ def compose(
         label=None if answer.query.label is None else printable(answer.query.label),
         label_probability=None if answer.query.label is None else said.probabilities.get(answer.query.label),
         map_note=None if explanation.map_note is None else printable(explanation.map_note),
+        parts=_parts(explanation),
     )
+
+
+def _parts(explanation: Explanation) -> PartsSection | None:
+    query = explanation.shown.get(QUERY_ID)
+    if explanation.parts is None or query is None:
+        return None
+    return parts_section(explanation.parts, explanation.sources, query.view)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,17 +18,21 @@ from casebase import clock, reading
 from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.commands import named
-from casebase.errors import ImageError, ModelError
+from casebase.errors import ImageError, ModelError, NotFound
 from casebase.explain import mapping, where_map
 from casebase.explain.album import Album, Look, Thumbnail, ahead, in_threads
 from casebase.explain.passes import Passes, Read
+from casebase.explain.prototypes.evidence import Asked, Cases, Evidence, shown
+from casebase.explain.prototypes.gallery import page as prototype_page
+from casebase.explain.prototypes.picture import of_picture
 from casebase.explain.saliency import names
 from casebase.explain.saliency.method import MethodSettings, Network
-from casebase.explain.work import Block, Work, mapped_cases, shown_cases
+from casebase.explain.work import Block, Work, looked_at, mapped_cases, shown_cases
 from casebase.explanations import QUERY_ID, Explanation, Shown, WhereMap, frozen
 from casebase.maps import Maps, MapsWanted
 from casebase.panel import low_margin
-from casebase.ports import Matrix, Reading, Vector
+from casebase.ports import Matrix, PrototypeView, Reading, Vector
+from casebase.prototype_pages import PartsPage, PrototypesPage
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
 
 LOOSE = 0.01
@@ -96,7 +100,8 @@ class Explainer:
     """Explains the answers of one network; pictures, maps and forward passes are shared between them.
 
     A case whose file is gone or has changed is shown by its thumbnail, without maps, and a warning says so. The
-    network is left as it was. What is kept between calls is bounded (about 200 MB).
+    network is left as it was. What is kept between calls is bounded (about 200 MB). With ``prototypes`` an explanation
+    also has ``parts``; ``cases`` then finds their source cases by id.
     """
 
     def __init__(
@@ -107,11 +112,14 @@ class Explainer:
         *,
         megapixels: float = reading.DEFAULT_MEGAPIXELS,
         sample: Sample | None = None,
+        prototypes: PrototypeView | None = None,
+        cases: Cases = lambda ids: {},
     ) -> None:
         self._network = network
         self._album = Album(network.preprocess, thumbnail, megapixels=megapixels)
         self._passes = Passes(network, classes)
         self._sample = sample
+        self._evidence = None if prototypes is None else Evidence(prototypes, cases, self._album)
         self._settings: dict[tuple[bool, int], tuple[MethodSettings, Mapping[str, str]]] = {}
 
     def ready(self, wanted: Wanted) -> None:
@@ -161,6 +169,19 @@ class Explainer:
 
         return look(name, picture, wanted, self._passes, self._album, self.settings, facts)
 
+    def prototypes(self, facts: Mapping[str, str]) -> PrototypesPage:
+        """The prototypes of this network with their source cases. Raises ``NotFound`` where it was given none."""
+        return prototype_page(self._prototypes(), facts)
+
+    def parts(self, name: str, picture: reading.Picture, seed: int, facts: Mapping[str, str]) -> PartsPage:
+        """What the prototypes say of one picture. Raises ``NotFound`` where there are no prototypes."""
+        return of_picture(name, picture, self._prototypes(), self._passes, self._album, facts, seed)
+
+    def _prototypes(self) -> Evidence:
+        if self._evidence is None:
+            raise NotFound("no prototypes of this network; run `casebase prototypes train` first")
+        return self._evidence
+
     def _explained(
         self, block: Sequence[tuple[Retrieval, Query]], wanted: Wanted, facts: Mapping[str, str]
     ) -> list[Explanation]:
@@ -173,6 +194,7 @@ class Explainer:
             self._deletions(looked.works, wanted.seed)
             note = mapping.map_note(wanted.method)
         self._where(looked)
+        self._parts(looked, wanted.seed)
         spent = (clock.seconds() - started) / len(block)
         return [_finished(work, facts, spent, note) for work in looked.works]
 
@@ -217,6 +239,8 @@ class Explainer:
                 keys |= {work.key(image): None for image, _ in work.asked(self._passes.knows, cases=True)}
             if self._unsplit(work) is None and work.query is not None and work.mapped:
                 keys |= {work.key(image): None for image in (QUERY_ID, *work.mapped)}
+            if self._evidence is not None and self._evidence.view.shares_maps and work.query is not None:
+                keys[work.query_key] = None
         block.reads = self._passes.read({key: block.views[key] for key in keys}) if keys else {}
 
     def _query(self, query: Query) -> tuple[dict[str, Shown], Look | None, str | None]:
@@ -268,6 +292,22 @@ class Explainer:
         for (work, _), told in zip(suspects, found, strict=True):
             work.deletions += told
 
+    def _parts(self, block: Block, seed: int) -> None:
+        """What the prototypes say of every query whose picture is at hand, for its answer and its first rival."""
+        works = [work for work in block.works if work.query is not None]
+        if self._evidence is None or not works:
+            return
+        asked = []
+        for work in works:
+            read, answer = block.reads.get(work.query_key), work.retrieval
+            targets = [answer.called, *looked_at(answer)[:1]]
+            said = answer.prediction.predicted
+            asked.append(Asked(block.views[work.query_key], None if read is None else read.maps, targets, said))
+        found = self._evidence.parts(asked, seed)
+        sources = self._evidence.sources(shown(found))
+        for work, one in zip(works, found, strict=True):
+            work.parts, work.sources = one, {each.number: sources[each.number] for each in shown([one])}
+
     def _where(self, block: Block) -> None:
         for work in block.works:
             reason = self._unsplit(work)
@@ -313,5 +353,5 @@ def _finished(work: Work, facts: Mapping[str, str], spent: float, note: str | No
         retrieval=work.retrieval, shown=work.shown, saliency=work.saliency, where=work.where,
         deletions=work.deletions, warnings=tuple(dict.fromkeys(work.warnings)), facts=facts,
         seconds={**before, "explain": spent, "total": before["total"] + spent}, panel=work.panel,
-        map_note=note if work.saliency else None,
+        map_note=note if work.saliency else None, parts=work.parts, sources=work.sources,
     )  # fmt: skip

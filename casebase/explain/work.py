@@ -9,6 +9,8 @@ from casebase.answers import Neighbour, Retrieval
 from casebase.explain.album import Look
 from casebase.explain.passes import Read
 from casebase.explanations import QUERY_ID, Deletion, Pixels, SaliencyMap, Shown, WhereMap
+from casebase.prototype_pages import Source
+from casebase.prototypes import Parts
 
 RIVALS_MAPPED = 3
 MAPPED = 5
@@ -67,6 +69,8 @@ class Work:
     saliency: dict[tuple[str, str], SaliencyMap] = field(default_factory=dict)
     where: dict[str, WhereMap] = field(default_factory=dict)
     deletions: list[Deletion] = field(default_factory=list)
+    parts: Parts | None = None
+    sources: Mapping[int, Source] = field(default_factory=dict)
 
     def key(self, image: str) -> str:
         """The key of the query's or a case's pixels."""

@@ -1,0 +1,95 @@
+"""Prototype evidence in plain words. All text is safe to print; minus signs are real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from casebase.explain.prototypes.checking import GROWN
+from casebase.explanations import Level, Statement
+from casebase.prototypes import PartCheck, PartMatch, Parts
+from casebase.reading import printable
+
+UNIT = "score before softmax"
+_LIKE = (
+    "This patch looks like that patch, in this network's feature space: not why the network answers so, and not a part "
+    "that a person has named."
+)
+_ADDS = (
+    "The contribution is what a match adds to the class's score before softmax; bias, matches and the rest add up to "
+    "that score. A negative one speaks against the class."
+)
+READING = (_LIKE, _ADDS)
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign: ``+1.20``, ``−0.04``; one that rounds to zero has none."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
+def plain(value: float, digits: int = 2) -> str:
+    """A number with a sign only where it is negative."""
+    return signed(value, digits).removeprefix("+")
+
+
+def equation(parts: Parts, name: str) -> str:
+    """``bias +0.10, shown +1.20, rest −0.05: score +1.25``, as a sum."""
+    shown = sum(match.contribution for match in parts.matches[name])
+    terms = f"bias {signed(parts.bias[name], 3)}, shown {signed(shown, 3)}, rest {signed(parts.rest[name], 3)}"
+    return f"{terms}; together the score {signed(parts.score[name], 3)}"
+
+
+def seen(grid: Sequence[int], field: Sequence[int], view: Sequence[int]) -> str:
+    """How much of the picture a cell has seen: always told, since the box marks much less."""
+    rows, columns = grid
+    height, width = min(field[0], view[0]), min(field[1], view[1])
+    sees = f"One cell of {rows} x {columns} sees up to {height} x {width} of {view[0]} x {view[1]} pixels"
+    if (height, width) == tuple(view):
+        return f"{sees}, that is the whole view: the box marks where the match is strongest, not all it rests on."
+    share = height * width / (view[0] * view[1])
+    return f"{sees}, {share:.0%} of the view: the box marks the cell, not all it has seen.".replace("%", " %")
+
+
+def check(match: PartMatch) -> Statement:
+    """Whether hiding the matched place lowers the similarity more than hiding as large a box elsewhere."""
+    found = match.check
+    if found is None:
+        return Statement("Not checked: the picture has no room for as large a box elsewhere.")
+    text = (
+        f"Blurring the box, grown by {GROWN:g} of a cell on every side, {_moved(found.hidden)}; as large a box "
+        "elsewhere "
+        f"{_moved(found.elsewhere).replace('the similarity', 'it')} on average, and {_as_much(found)}."
+    )
+    if found.agrees:
+        return Statement(text)
+    return Statement(f"{text} The box does not mark what the similarity rests on.", Level.CAUTION)
+
+
+def brief(match: PartMatch) -> str:
+    """The check in a few figures: ``−0.21, elsewhere −0.03``; a failed one begins with ``!``."""
+    found = match.check
+    if found is None:
+        return "no room"
+    figures = f"{signed(-found.hidden)}, elsewhere {signed(-found.elsewhere)}"
+    return figures if found.agrees else f"! {figures}"
+
+
+def _moved(fall: float) -> str:
+    if round(abs(fall), 3) == 0:
+        return "leaves the similarity as it is"
+    return f"{'lowers' if fall > 0 else 'raises'} the similarity by {abs(fall):.3f}"
+
+
+def _as_much(found: PartCheck) -> str:
+    if not found.as_much:
+        return f"in none of {found.draws} places by as much"
+    return f"in {found.as_much} of {found.draws} places by as much"
+
+
+def lead(parts: Parts) -> str:
+    """What a reader is told before the first match."""
+    kind = "signed cosine prototypes" if parts.profile == "signed" else f"{printable(parts.profile)} prototypes"
+    return (
+        f"Matches of {kind}, each a patch of one case, by the size of what they add to the {UNIT}. Alike in this "
+        "network's feature space; what speaks against a class is marked."
+    )
