@@ -21,13 +21,24 @@ from casebase.evaluations import Evaluation
 from casebase.explain import METHOD_NAMES, ExplainedNetwork, Explainer, Wanted, compose, gather, saliency_drawn
 from casebase.explain import Choice as ErrorsChoice
 from casebase.explanations import QUERY_ID, Explanation
-from casebase.indexer import IndexSummary, Progress, dry_run, index, lines, open_source, training_lines, write_set
+from casebase.indexer import (
+    IndexSummary,
+    Progress,
+    dry_run,
+    index,
+    lines,
+    open_source,
+    stage_lines,
+    training_lines,
+    write_set,
+)
 from casebase.maps import Maps, MapsWanted
+from casebase.prototypes import PrototypeSet
 from casebase.query import Ask, Networks, ask
 from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
 from casebase.trained import Onlooker, Trained
-from casebase.wiring import EVALUATIONS, ModelChoice, Recipe, Scope, TrainOptions
+from casebase.wiring import EVALUATIONS, ModelChoice, PrototypeRecipe, Recipe, Scope, TrainOptions
 
 __all__ = [
     "EVALUATIONS",
@@ -46,6 +57,8 @@ __all__ = [
     "ModelChoice",
     "Onlooker",
     "PrototypeOptions",
+    "PrototypeRecipe",
+    "PrototypeSet",
     "Recipe",
     "SaliencyOptions",
     "Stats",
@@ -207,6 +220,10 @@ def _picture(image: Image, chosen: settings.Settings) -> tuple[str, reading.Pict
         raise ImageError(f"{reading.printable(name)}: {error}") from None
 
 
+def _unwatched(stage: str, done: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
 class Base:
     """A case base. Use :func:`casebase.open` or :func:`casebase.create`; close it, or use it in a ``with`` block."""
 
@@ -338,6 +355,34 @@ class Base:
         name, picture = _picture(image, self.settings)
         found = self._explainer(NETWORK_SPACE).look(name, picture, wanted, self._facts(command))
         return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.maps_pages())
+
+    # -- prototypes ----------------------------------------------------------------------------------------------
+
+    def train_prototypes(
+        self,
+        recipe: PrototypeRecipe | None = None,
+        *,
+        fresh: bool = False,
+        progress: bool | Callable[[str, int, int], None] = False,
+        announce: Callable[[str], None] = lambda line: None,
+    ) -> PrototypeSet:
+        """Learn prototypes of this base's network from its cases, in the place of those of the same profile.
+
+        An interrupted training goes on unless ``fresh``. ``progress=True`` writes lines to standard error; a function
+        is called with (stage, done, total). Raises ``NoTargetLayer`` and ``ModelError`` for a network that has no
+        prototypes, and where a gate fails: nothing is replaced then; ``EmptyCaseBase``, ``DataError``, ``Locked``.
+        """
+        told = progress if callable(progress) else stage_lines() if progress else _unwatched
+        return wiring.train_prototypes(
+            self._store, self.settings, recipe or PrototypeRecipe(), fresh=fresh, progress=told, announce=announce
+        )
+
+    def prototypes(self, profile: str | None = None) -> PrototypeSet | None:
+        """The prototypes of a profile, by default ``signed``, else ``classic``; None where there are none.
+
+        Raises ``FingerprintMismatch`` where they explain another network than the one that answers here.
+        """
+        return wiring.prototype_set(self._store, profile)
 
     # -- measuring -----------------------------------------------------------------------------------------------
 

@@ -313,6 +313,22 @@ class CaseStore(CaseBase, Protocol):
         """Make everything pending visible in one transaction and rebuild the indexes; False if nothing changed."""
         ...
 
+    def prototypes(self, profile: str | None = None) -> PrototypeSet | None:
+        """The set of a profile; where none is named ``signed``, else ``classic``; None where there is none."""
+        ...
+
+    def prototype_profiles(self) -> Sequence[str]:
+        """Profiles that have a set, the one first that answers where none is named."""
+        ...
+
+    def keep_prototypes(self, found: PrototypeSet) -> None:
+        """Put a set in the place of its profile's one, whole or not at all.
+
+        Raises ``FingerprintMismatch`` where it explains another network than the one whose predictions are stored,
+        and ``Locked``.
+        """
+        ...
+
     def skip(self, run: int, refused: Mapping[str, str]) -> None:
         """Record files that could not be used, with their reasons."""
         ...

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from casebase import hashing
 from casebase.cases import Fingerprint, SourceImage
 from casebase.ports import CaseStore, Changes, Entry, Reading
+from casebase.prototypes import SIGNED, Patch, Prototype, PrototypeSet, Stage, cell_box
 from casebase.reading import Preprocess
 
 CLASSES = ("cat", "dog", "owl")
@@ -62,6 +63,25 @@ def fill(store: CaseStore, entries: Sequence[Entry], withdrawn: Sequence[str] = 
         store.declare("avgpool", fingerprint(len(next(iter(entries[0].vectors.values()))) if entries else 16), {})
         store.retain(run, entries)
         return store.publish(run, changes(withdrawn))
+
+
+def prototype_set(
+    cases: Sequence[str], profile: str = SIGNED, *, classifier: str = "c0ffee", digest: str = "d" * 64
+) -> PrototypeSet:
+    """A set with a prototype for each case, on a grid of 2 x 4 cells; those of even number are of ``cat``."""
+    made = [
+        Prototype(
+            number, CLASSES[number % 2], Patch(name, f"pixels-{name}", 1, number % 4, cell_box(1, number % 4, (2, 4))),
+            weight=0.5 + number, purity=None if number == 0 else 0.9, purity_n=10 * (number > 0), decides=0.25,
+        )
+        for number, name in enumerate(cases)
+    ]  # fmt: skip
+    return PrototypeSet(
+        profile=profile, classifier=classifier, digest=digest, layer="layer4", grid=(2, 4), view=(32, 64),
+        receptive_field=(32, 64), classes=list(CLASSES), target="predicted", prototypes=made,
+        stages=[Stage("head", {"balanced_accuracy": 0.9, "gap": None}, ["one class has them all"], 7, 1.5)],
+        settings={"seed": 0}, created="2026-11-21T10:00:00+00:00",
+    )  # fmt: skip
 
 
 class ColourNetwork:

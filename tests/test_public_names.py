@@ -16,9 +16,9 @@ PUBLIC = {
     "casebase.api": {
         "Base", "BenchSettings", "Demo", "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings",
         "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps", "MapsWanted", "ModelChoice", "Onlooker",
-        "PrototypeOptions", "Recipe", "SaliencyOptions", "Stats", "TrainOptions", "Trained", "TwinOptions", "check",
-        "check_data", "check_maps", "check_out", "data_of", "demo", "doctor", "evaluate_saliency", "plan", "preview",
-        "saliency", "train",
+        "PrototypeOptions", "PrototypeRecipe", "PrototypeSet", "Recipe", "SaliencyOptions", "Stats", "TrainOptions",
+        "Trained", "TwinOptions", "check", "check_data", "check_maps", "check_out", "data_of", "demo", "doctor",
+        "evaluate_saliency", "plan", "preview", "saliency", "train",
     },
     "casebase.evaluate": {"BenchSettings", "MaskChoice", "PrototypeOptions", "SaliencyOptions", "TwinOptions"},
     "casebase.explain": {
@@ -27,7 +27,7 @@ PUBLIC = {
     },
     "casebase.indexer": {
         "IndexSummary", "Progress", "Source", "dry_run", "epoch_in_words", "index", "lines", "open_source",
-        "training_lines", "write_set",
+        "stage_lines", "training_lines", "write_set",
     },
     "casebase.indexer.toy": {"NOTICE", "PARTS", "SPECIES", "Drawing", "Species", "draw", "write_set"},
     "casebase.networks": {

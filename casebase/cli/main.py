@@ -22,6 +22,7 @@ from casebase.cli import (
     evaluate_saliency_cmd,
     exits,
     index_cmd,
+    prototypes_cmd,
     query_cmd,
     saliency_cmd,
     train_cmd,
@@ -53,6 +54,7 @@ app.command("repair")(upkeep_cmd.repair)
 app.command("doctor")(upkeep_cmd.doctor)
 app.command("config")(upkeep_cmd.config)
 app.add_typer(cases_cmd.app, name="cases")
+app.add_typer(prototypes_cmd.app, name="prototypes")
 evaluate_cmd.app.command("saliency")(evaluate_saliency_cmd.saliency)
 evaluate_cmd.app.command("prototypes")(evaluate_prototypes_cmd.prototypes)
 app.add_typer(evaluate_cmd.app, name="evaluate")
@@ -77,7 +79,7 @@ def _main(
 
 
 STOPPED = "stopped; what was finished is kept, and the same command goes on from there"
-GROUPS = ("cases", "evaluate")
+GROUPS = ("cases", "evaluate", "prototypes")
 """Commands that have commands of their own."""
 COMMON_FLAGS = ("--json", "--quiet", "-q", "--debug", "--no-color")
 COMMON_VALUES = ("--base", "--seed", "--device")

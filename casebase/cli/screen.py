@@ -96,6 +96,37 @@ class Screen:
             yield Onlooker(reading, told)
 
     @contextmanager
+    def stages(self) -> Iterator[Callable[[str, int, int], None]]:
+        """A bar for each stage that is told of as (stage, done, total), with its rate and the time left; else lines."""
+        if self.quiet:
+            yield lambda stage, done, total: None
+            return
+        if not self.watched:
+            from casebase.indexer import stage_lines
+
+            yield stage_lines()
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        bar = Progress(
+            TextColumn("{task.fields[doing]}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(), console=_console(sys.stderr, color=self.color), transient=True,
+        )  # fmt: skip
+        task = bar.add_task("", total=None, doing="loading the network", rate="")
+        now_at = ""
+
+        def show(stage: str, done: int, total: int) -> None:
+            nonlocal now_at
+            if stage != now_at:
+                now_at = stage
+                bar.reset(task, total=total, doing=printable(stage), rate="")
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, rate=f"{speed:.3g}/s" if speed else "")
+
+        with bar:
+            yield show
+
+    @contextmanager
     def progress(self, doing: str = "indexing", what: str = "images") -> Iterator[Callable[[int, int, int], None]]:
         """A bar on a terminal, plain lines elsewhere, nothing when quiet; ``what`` is counted."""
         if self.quiet:

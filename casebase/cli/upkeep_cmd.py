@@ -55,6 +55,14 @@ def stats(
             f", Chroma recall@5 {audit['nearest']:.3f} on {audit['queries']} queries" if audit.get("queries") else ""
         )
         out.print(Text(f"space {name}: {row['fingerprint']['dim']} numbers, {row['fingerprint']['precision']}{recall}"))
+    for row in found.prototypes:
+        stale = "" if row["classifier"] == found.classifier.get("fingerprint") else "; of another network"
+        out.print(
+            Text(
+                f"prototypes {printable(row['profile'])}: {row['prototypes']} of {row['classes']} classes, "
+                f"made {row['created']}{stale}"
+            )
+        )
     sizes = ", ".join(f"{name} {size / MEGABYTE:.1f} MB" for name, size in found.sizes.items())
     out.print(Text(f"on disk: {sizes}"))
     if found.skipped:

@@ -4,7 +4,7 @@
 demo and the tests.
 """
 
-from casebase.indexer.progress import epoch_in_words, lines, training_lines
+from casebase.indexer.progress import epoch_in_words, lines, stage_lines, training_lines
 from casebase.indexer.service import IndexSummary, Progress, dry_run, index
 from casebase.indexer.sources import Source, open_source
 from casebase.indexer.toy import write_set
@@ -18,6 +18,7 @@ __all__ = [
     "index",
     "lines",
     "open_source",
+    "stage_lines",
     "training_lines",
     "write_set",
 ]

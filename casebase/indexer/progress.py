@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from casebase import clock
 from casebase.indexer.service import Progress
@@ -28,6 +29,26 @@ def lines(every: float = EVERY, what: str = "images") -> Progress:
         left = (total - done) / rate if rate else float("nan")
         shown = f"{rate:.0f}" if rate >= 1 else f"{rate:.2g}"
         sys.stderr.write(f"{done}/{total} {what}, {shown}/s, {left:.0f} s left, {skipped} skipped\n")
+
+    return show
+
+
+def stage_lines(every: float = EVERY) -> Callable[[str, int, int], None]:
+    """A watch that writes a line where a stage begins, and one every few seconds: stage, done, rate, time left."""
+    now_at = ""
+    began = last = 0.0
+
+    def show(stage: str, done: int, total: int) -> None:
+        nonlocal now_at, began, last
+        now = clock.seconds()
+        if stage != now_at:
+            now_at, began, last = stage, now, now
+            sys.stderr.write(f"{stage}: {total} to do\n")
+        elif now - last >= every and done < total:
+            last = now
+            rate = done / max(now - began, 1e-9)
+            left = f", {(total - done) / rate:.0f} s left" if rate else ""
+            sys.stderr.write(f"{stage}: {done}/{total}, {rate:.3g}/s{left}\n")
 
     return show
 

@@ -98,42 +98,66 @@ class Looked:
     refused: Mapping[str, str]
 
 
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """Files that were decoded once: the rows of those that can be used, the names of their pixels, and their views.
+
+    ``refused`` says of the other rows why.
+    """
+
+    rows: Sequence[int]
+    hashes: Sequence[str]
+    views: Views
+    refused: Mapping[int, str]
+
+
+def decode(
+    files: Sequence[Path], seeing: Seeing, progress: Progress = lambda done, total, skipped: None,
+    expected: Sequence[str] | None = None,
+) -> Decoded:  # fmt: skip
+    """Decode every file once; with ``expected`` names of pixels, those that show others now are refused too."""
+    height, width = seeing.preprocess.crop
+    most = min(len(files), seeing.megabytes * 1_000_000 // (height * width * 3))
+    kept = np.empty((most, height, width, 3), np.uint8)  # the system gives memory only where something is written
+    good: list[int] = []
+    hashes: list[str] = []
+    refused: dict[int, str] = {}
+    done = 0
+
+    def seen(piece: Sequence[int]) -> list[tuple[int, str, NDArray[np.uint8] | None]]:
+        """Each row with the name of its pixels and its view; or with the reason why there is none."""
+        found: list[tuple[int, str, NDArray[np.uint8] | None]] = []
+        for row in piece:
+            try:
+                picture = reading.read(files[row], megapixels=seeing.megapixels)
+                if expected is not None and picture.pixel_hash != expected[row]:
+                    raise ImageError("changed since it was indexed; run `casebase index` again")
+                found.append((row, picture.pixel_hash, seeing.preprocess.pixels(picture.image)))
+            except ImageError as error:
+                found.append((row, str(error), None))
+        return found
+
+    for piece in in_order(seen, chunked(range(len(files)), PIECE), seeing.workers):
+        for row, name, view in piece:
+            if view is None:
+                refused[row] = name
+                continue
+            if len(good) < most:
+                kept[len(good)] = view
+            good.append(row)
+            hashes.append(name)
+        done += len(piece)
+        progress(done, len(files), len(refused))
+    return Decoded(good, hashes, Views([files[row] for row in good], hashes, kept[: len(good)], seeing), refused)
+
+
 def look_through(
     source: Source, listed: Sequence[Listed], seeing: Seeing, progress: Progress = lambda done, total, skipped: None
 ) -> Looked:
     """Decode every image once; raises ``DataError`` if none can be used."""
-    height, width = seeing.preprocess.crop
-    most = min(len(listed), seeing.megabytes * 1_000_000 // (height * width * 3))
-    kept = np.empty((most, height, width, 3), np.uint8)  # the system gives memory only where something is written
-    good: list[Listed] = []
-    hashes: list[str] = []
-    refused: dict[str, str] = {}
-    done = 0
-
-    def seen(piece: Sequence[Listed]) -> list[tuple[Listed, str, NDArray[np.uint8] | None]]:
-        """Each image with the name of its pixels and its view; or with the reason why there is none."""
-        found: list[tuple[Listed, str, NDArray[np.uint8] | None]] = []
-        for image in piece:
-            try:
-                picture = reading.read(source.root / image.relative, megapixels=seeing.megapixels)
-                found.append((image, picture.pixel_hash, seeing.preprocess.pixels(picture.image)))
-            except ImageError as error:
-                found.append((image, str(error), None))
-        return found
-
-    for piece in in_order(seen, chunked(listed, PIECE), seeing.workers):
-        for image, name, view in piece:
-            if view is None:
-                refused[image.relative] = name
-                continue
-            if len(good) < most:
-                kept[len(good)] = view
-            good.append(image)
-            hashes.append(name)
-        done += len(piece)
-        progress(done, len(listed), len(refused))
-    if not good:
+    found = decode([source.root / image.relative for image in listed], seeing, progress)
+    refused = {listed[row].relative: reason for row, reason in found.refused.items()}
+    if not found.rows:
         path, reason = next(iter(refused.items()))
         raise DataError(f"none of {len(listed)} images can be used; the first, {printable(path)}: {reason}")
-    files = [source.root / image.relative for image in good]
-    return Looked(good, hashes, Views(files, hashes, kept[: len(good)], seeing), refused)
+    return Looked([listed[row] for row in found.rows], found.hashes, found.views, refused)

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.pool import QueuePool
 
 from casebase.errors import MigrationNeeded, NoCaseBase, SettingsError, StorageFailed
-from casebase.storage import schema
+from casebase.storage import lock, schema
 from casebase.storage.translate import file_errors, sql_errors
 
 FILE = "cases.db"
@@ -126,9 +126,15 @@ def ensure_schema(engine: Engine, folder: Path, url: str | None, *, readonly: bo
             raise MigrationNeeded(
                 f"{folder} was written by a newer casebase (schema {found}, here {schema.REVISION}); upgrade casebase"
             )
-        if found is not None and url is None:
-            _backup(folder)
-        _upgrade(engine)
+        if found is None:
+            _upgrade(engine)
+            return
+        with lock.writer(folder, "upgrade"):  # two commands may meet an old base at once
+            if revision(engine) == schema.REVISION:
+                return
+            if url is None:
+                _backup(folder)
+            _upgrade(engine)
 
 
 def revision(engine: Engine) -> str | None:

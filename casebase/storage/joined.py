@@ -17,7 +17,8 @@ from casebase.cases import Case, Fingerprint, Status
 from casebase.distance import Matrix, Vector
 from casebase.evidence import EvidenceTable
 from casebase.ports import Ball, Examined, Found, Where
-from casebase.storage import rows
+from casebase.prototypes import PrototypeSet
+from casebase.storage import prototype_rows, rows
 from casebase.storage.generation import Truth, View, matrix_place
 from casebase.storage.schema import cases, spaces
 from casebase.storage.snapshot import Snapshot
@@ -100,6 +101,16 @@ class SqlCaseBase(Truth):
     def examined(self, space: str, status: Status, *, split: str | None = None) -> Iterator[Examined]:
         """Active cases or held-out images in blocks."""
         return self.snapshot().examined(space, status, split=split)
+
+    def prototypes(self, profile: str | None = None) -> PrototypeSet | None:
+        """The set of a profile; where none is named ``signed``, else ``classic``; None where there is none."""
+        with sql_errors(str(self.folder)), self.engine.connect() as connection:
+            return prototype_rows.read(connection, profile)
+
+    def prototype_profiles(self) -> list[str]:
+        """Profiles that have a set, the one first that answers where none is named."""
+        with sql_errors(str(self.folder)), self.engine.connect() as connection:
+            return prototype_rows.profiles(connection)
 
     def declared(self, space: str) -> Fingerprint | None:
         """The fingerprint of a space, complete or not; None where it was never announced."""

@@ -20,6 +20,7 @@ from casebase.distance import Matrix, Vector, check_query, cosine, unit, weighte
 from casebase.errors import FingerprintMismatch, NotFound, UsageError
 from casebase.evidence import EvidenceTable, Relatives, Remembered, measure
 from casebase.ports import Ball, Changes, Entry, Examined, Found, Known, Stored, Where
+from casebase.prototypes import PROFILES, PrototypeSet
 from casebase.retrieve import ordered
 from casebase.spaces import NETWORK_SPACE, stored_space
 
@@ -36,6 +37,8 @@ class MemoryCaseStore:
         self._ready: set[str] = set()
         self._roots: list[Path] = []
         self._classes: list[str] = []
+        self._classifier: str | None = None
+        self._prototypes: dict[str, PrototypeSet] = {}
         self._runs: dict[int, Mapping[str, Any]] = {}
         self.skipped: dict[str, str] = {}
 
@@ -133,6 +136,7 @@ class MemoryCaseStore:
                         old, image=image, held_out=new.held_out, file_size=new.file_size, file_mtime=new.file_mtime
                     )
         self._classes = list(changes.facts["classes"])
+        self._classifier = changes.facts["fingerprint"]
         replaced = set(self._pending)
         self._live |= self._pending
         self._pending = {}
@@ -160,11 +164,25 @@ class MemoryCaseStore:
         """Record how a run ended."""
         self._runs[run] = {**self._runs[run], "summary": dict(summary)}
 
+    def keep_prototypes(self, found: PrototypeSet) -> None:
+        """Keep a set."""
+        if found.classifier != self._classifier:
+            raise FingerprintMismatch(f"prototypes of {found.classifier}, and the network is {self._classifier}")
+        self._prototypes[found.profile] = found
+
     def snapshot(self) -> MemoryCaseStore:
         """Memory is asked by one thread, so it stands still by itself."""
         return self
 
     # -- reading -------------------------------------------------------------------------------------------------
+
+    def prototypes(self, profile: str | None = None) -> PrototypeSet | None:
+        """The set of a profile."""
+        return self._prototypes.get(profile or next(iter(self.prototype_profiles()), ""))
+
+    def prototype_profiles(self) -> list[str]:
+        """Profiles that have a set."""
+        return [name for name in PROFILES if name in self._prototypes]
 
     def spaces(self) -> Mapping[str, Fingerprint]:
         """Spaces that can be asked."""

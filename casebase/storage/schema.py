@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "0001"
+REVISION = "0002"
 """The Alembic revision this code writes; an older store is upgraded, a newer one refused."""
 
 
@@ -143,4 +143,35 @@ skipped = Table(
     Column("run", ForeignKey("runs.number"), primary_key=True),
     Column("path", PathName, primary_key=True),
     Column("reason", Text, nullable=False),
+)
+
+prototype_sets = Table(
+    "prototype_sets",
+    metadata,
+    Column("profile", String(16), primary_key=True),
+    Column("classifier", String(16), nullable=False),
+    Column("digest", String(64), nullable=False),  # SHA-256 of the file with their vectors
+    Column("facts", JSON, nullable=False),  # what the set says of itself beyond the other columns
+    Column("created", String(32), nullable=False),
+)
+
+prototypes = Table(
+    "prototypes",
+    metadata,
+    Column("profile", ForeignKey("prototype_sets.profile", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("of_class", Text, nullable=False),
+    Column("case_id", String(16), nullable=False),  # no foreign key: a case may be withdrawn, its prototype says so
+    Column("pixel_hash", String(32), nullable=False),  # of the case when the patch was taken
+    Column("row", Integer, nullable=False),
+    Column("column", Integer, nullable=False),
+    Column("box_left", Float, nullable=False),  # edges of the cell as fractions of the network's view
+    Column("box_top", Float, nullable=False),
+    Column("box_right", Float, nullable=False),
+    Column("box_bottom", Float, nullable=False),
+    Column("weight", Float, nullable=False),
+    Column("purity", Float),
+    Column("purity_n", Integer, nullable=False),
+    Column("decides", Float, nullable=False),
+    Index("ix_prototypes_case_id", "case_id"),
 )

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import case, func, select
 
 from casebase.reuse import wilson
-from casebase.storage import rows
+from casebase.storage import prototype_rows, rows
 from casebase.storage.schema import cases, runs, skipped, spaces
 from casebase.storage.translate import sql_errors
 from casebase.storage.writing import SqlCaseStore
@@ -30,6 +30,7 @@ class Stats:
     sizes: Mapping[str, int]
     generation: int
     skipped: Sequence[Mapping[str, str]]
+    prototypes: Sequence[Mapping[str, Any]] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The statistics as JSON."""
@@ -38,7 +39,7 @@ class Stats:
             "labels": dict(self.labels), "predicted": dict(self.predicted), "splits": dict(self.splits),
             "spaces": dict(self.spaces), "classifier": dict(self.classifier), "bytes": dict(self.sizes),
             "generation": self.generation, "fingerprint": self.classifier.get("fingerprint"),
-            "skipped": list(self.skipped),
+            "skipped": list(self.skipped), "prototypes": [dict(one) for one in self.prototypes],
         }  # fmt: skip
 
     def _repr_html_(self) -> str:
@@ -64,6 +65,7 @@ def stats(store: SqlCaseStore) -> Stats:
         ).all()  # fmt: skip
         stored = connection.execute(select(spaces)).all()
         last = connection.execute(select(func.max(runs.c.number))).scalar()
+        parts = prototype_rows.outline(connection)
         bad = connection.execute(select(skipped.c.path, skipped.c.reason).where(skipped.c.run == last)).all()
     splits = {}
     for split, status, count, agreed in split_rows:
@@ -82,6 +84,7 @@ def stats(store: SqlCaseStore) -> Stats:
         sizes={name: _size(store.folder / name) for name in ("cases.db", "chroma", "matrix", "models", "thumbnails")},
         generation=view.generation,
         skipped=[{"path": row.path, "reason": row.reason} for row in bad],
+        prototypes=parts,
     )
 
 

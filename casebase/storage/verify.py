@@ -21,7 +21,7 @@ from casebase import clock, folders
 from casebase.cases import Status
 from casebase.errors import StorageFailed
 from casebase.ports import CaseBase, Where
-from casebase.storage import chroma, derived, lock, publishing, rows
+from casebase.storage import chroma, derived, lock, prototype_check, publishing, rows
 from casebase.storage import matrix as matrices
 from casebase.storage.database import FILE
 from casebase.storage.generation import View, matrix_place
@@ -86,6 +86,10 @@ def verify(store: SqlCaseStore, *, deep: bool = False) -> Findings:
         view = store.view()
         _rows(store, view, notes)
         _files(store, notes)
+        count, said = prototype_check.check(store)
+        notes.checked |= {"prototypes": count} if count else {}
+        for what, harmless in said:
+            notes.add(what, harmless=harmless)
         if deep:
             _vectors(store, view, notes)
         _derived(store, view, notes, deep=deep)

@@ -17,7 +17,8 @@ from casebase.cases import Fingerprint, Status
 from casebase.distance import unit
 from casebase.errors import FingerprintMismatch, StorageFailed
 from casebase.ports import Changes, Entry, Known, Stored
-from casebase.storage import database, derived, lock, pictures, publishing, rows, skeleton
+from casebase.prototypes import PrototypeSet
+from casebase.storage import database, derived, lock, pictures, prototype_rows, publishing, rows, skeleton
 from casebase.storage.joined import SqlCaseBase
 from casebase.storage.schema import cases, probabilities, runs, skipped, sources, spaces, vectors
 from casebase.storage.translate import file_errors, sql_errors
@@ -213,6 +214,19 @@ class SqlCaseStore(SqlCaseBase):
                 for part in rows.parts(hashes)
                 for found in connection.execute(chosen.where(cases.c.pixel_hash.in_(part))).scalars()
             }
+
+    def keep_prototypes(self, found: PrototypeSet) -> None:
+        """Put a set in the place of its profile's one, in one transaction; then remove the files of the old one."""
+        with lock.writer(self.folder, "prototypes train"):
+            with self._begin() as connection:
+                known = rows.setting(connection, "classifier", {}).get("fingerprint")
+                if known != found.classifier:
+                    raise FingerprintMismatch(
+                        f"these prototypes explain the network {found.classifier}, and this base's is {known}; "
+                        f"run `casebase prototypes train --profile {found.profile}` again"
+                    )
+                prototype_rows.replace(connection, found)
+            prototype_rows.remove_others(self.folder, found)
 
     def skip(self, run: int, refused: Mapping[str, str]) -> None:
         """Record files that could not be used, in one transaction."""

@@ -3,15 +3,18 @@
 ``stores`` opens the store · ``asking`` loads the networks of a finished base · ``choices`` decides which network a new
 one is made with, ``indexing`` plans its run · ``training`` makes a model folder, ``trained_folder`` reads what it
 remembers · ``measuring`` finds the evaluation of a kind, ``saliency_bench`` what the bench of maps is given ·
-``machine`` tells what there is to compute on · ``demo`` trains the demo's network.
+``prototypes`` learns, keeps and opens prototypes · ``machine`` tells what there is to compute on · ``demo`` trains the
+demo's network.
 """
 
+from casebase.networks.prototypes.recipe import PrototypeRecipe
 from casebase.wiring.asking import networks_of, random_cases
 from casebase.wiring.choices import ModelChoice, network_alone
 from casebase.wiring.demo import examples, fetch_pets, train_birds
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, workers
 from casebase.wiring.measuring import EVALUATIONS, compare_saliency, evaluate, evaluation_writer
+from casebase.wiring.prototypes import prototype_set, prototype_view, train_prototypes
 from casebase.wiring.stores import (
     check_maps,
     check_out,
@@ -34,6 +37,7 @@ __all__ = [
     "LEAKS",
     "ModelChoice",
     "Prepared",
+    "PrototypeRecipe",
     "Recipe",
     "Scope",
     "TrainOptions",
@@ -54,6 +58,8 @@ __all__ = [
     "network_alone",
     "networks_of",
     "prepare",
+    "prototype_set",
+    "prototype_view",
     "random_cases",
     "renderer",
     "save_picture",
@@ -64,5 +70,6 @@ __all__ = [
     "tidy",
     "train",
     "train_birds",
+    "train_prototypes",
     "workers",
 ]

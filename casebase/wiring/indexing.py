@@ -14,7 +14,7 @@ from casebase.indexer.sources import Source
 from casebase.ports import CaseStore, Embedder
 from casebase.settings import Settings
 from casebase.spaces import CLIP_SPACE, CONTRIBUTION, NETWORK_SPACE
-from casebase.storage import files, pictures
+from casebase.storage import files, pictures, prototype_rows
 from casebase.storage.writing import SqlCaseStore
 from casebase.wiring.asking import explained_folder
 from casebase.wiring.choices import (
@@ -109,11 +109,11 @@ def dry_plan(store: CaseStore, scope: Scope, spaces: Sequence[str]) -> DryPlan:
 
 
 def tidy(store: SqlCaseStore) -> None:
-    """After a run: remove models that no prediction of this base comes from any more."""
+    """After a run: remove models that no prediction of this base comes from any more; prototypes are left alone."""
     known = store.setting("classifier")
     if known is not None:
         keep = {explained_folder(store, known).name, CLIP_SPACE}
-        files.remove_others(store.folder / "models", lambda name: name in keep)
+        files.remove_others(store.folder / "models", lambda name: name in keep or prototype_rows.of_prototypes(name))
 
 
 def _spaces(store: CaseStore, asked: Sequence[str]) -> list[str]:

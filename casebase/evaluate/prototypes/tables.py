@@ -168,10 +168,11 @@ def _prototypes(one: Profile, found: Study) -> Rows:
     strongest = np.bincount(one.look.sight.top, minlength=len(one.owners))
     names = () if found.run.parts is None else found.run.parts.names
     for place, prototype in enumerate(one.found.prototypes):
+        looked_at = min(NEAREST, int((found.truth == one.owners[place]).sum()))
         row: dict[str, Cell] = {
             "set": one.found.profile, "prototype": prototype.number, "class": printable(prototype.of_class),
             "case": prototype.patch.case_id, "weight": prototype.weight,
-            "purity": Measured(_known(one.purity[place]), n=min(NEAREST, int((found.truth == one.owners[place]).sum()))), "strongest": int(strongest[place]),
+            "purity": Measured(_known(one.purity[place]), n=looked_at), "strongest": int(strongest[place]),
         }  # fmt: skip
         if one.consistency is not None and one.part_purity is not None:
             part = int(one.consistency.part[place])

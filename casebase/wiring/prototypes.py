@@ -1,0 +1,168 @@
+"""Prototypes of a base: learned from its cases for its own network, kept in it, and put on that network again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from casebase import folders
+from casebase.cases import Status
+from casebase.commands import named, typed
+from casebase.errors import DataError, EmptyCaseBase, FingerprintMismatch, ModelError, NoTargetLayer
+from casebase.indexer.views import Seeing, decode
+from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases, Watch
+from casebase.prototypes import SIGNED, PrototypeSet
+from casebase.reading import printable
+from casebase.settings import Settings
+from casebase.spaces import NETWORK_SPACE
+from casebase.storage import lock, prototype_rows
+from casebase.storage.translate import file_errors
+from casebase.storage.writing import SqlCaseStore
+from casebase.wiring.asking import networks_of
+from casebase.wiring.machine import workers
+
+if TYPE_CHECKING:
+    from casebase.networks.explained import ExplainedNetwork
+    from casebase.networks.prototypes.model import PrototypeReader, Tensors
+
+FOLDER = "prototypes"
+"""Folder of a base that remembers features and the state of interrupted trainings, by profile."""
+READING = "reading"
+
+
+def train_prototypes(
+    store: SqlCaseStore,
+    settings: Settings,
+    recipe: PrototypeRecipe,
+    *,
+    fresh: bool = False,
+    progress: Watch = lambda stage, done, total: None,
+    announce: Callable[[str], None] = lambda line: None,
+) -> PrototypeSet:
+    """Learn prototypes of the base's own network from its cases and keep them in the place of this profile's.
+
+    An interrupted training of the same recipe goes on unless ``fresh``. Raises ``EmptyCaseBase``; ``NoTargetLayer``
+    for a network without a map of places; ``ModelError`` for a head that is not linear under ``signed``, and where a
+    gate fails: the old set then stays; ``DataError`` where no case can be read; ``Locked``; ``StorageFailed``.
+    """
+    _, network = networks_of(store, settings)
+    _explainable(network, recipe, store.folder)
+    from casebase.networks.prototypes.training import train
+
+    folder = store.folder / FOLDER / recipe.profile
+    with file_errors(store.folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with lock.writer(folder, "prototypes train"):
+        cases = training_cases(store, network, settings, progress, announce)
+        chosen = replace(recipe, seed=settings.seed)
+        found, tensors = train(network, cases, chosen, folder, progress, fresh=fresh)
+        return _kept(store, found, tensors)
+
+
+def training_cases(
+    store: SqlCaseStore,
+    network: ExplainedNetwork,
+    settings: Settings,
+    progress: Watch = lambda stage, done, total: None,
+    announce: Callable[[str], None] = lambda line: None,
+) -> TrainingCases:
+    """All active cases with labels and predictions, as the network sees them; each file is decoded once.
+
+    A case whose file is gone or has other pixels is left out and told. Raises ``EmptyCaseBase`` and ``DataError``.
+    """
+    cases = [case for block in store.examined(NETWORK_SPACE, Status.ACTIVE) for case in block.cases]
+    if not cases:
+        raise EmptyCaseBase(
+            f"{store.folder} holds no case to learn prototypes from, only held-out images; "
+            "run `casebase index DATA` on a set with training images"
+        )
+    seeing = Seeing(network.preprocess, workers(settings), settings.view_megabytes, settings.max_megapixels)
+    decoded = decode(
+        [case.file for case in cases], seeing, lambda done, total, _: progress(READING, done, total),
+        [case.pixel_hash for case in cases],
+    )  # fmt: skip
+    if decoded.refused:
+        row, reason = next(iter(decoded.refused.items()))
+        first = f"{printable(named(cases[row]))}: {reason}"
+        if not decoded.rows:
+            raise DataError(
+                f"none of the {len(cases)} cases can be read, so no prototype can be learned; the first, {first}"
+            )
+        announce(
+            f"{len(decoded.refused)} of {len(cases)} cases are left out, their files cannot be read; first {first}"
+        )
+    chosen = [cases[row] for row in decoded.rows]
+    return TrainingCases(
+        views=decoded.views,
+        ids=[case.id for case in chosen],
+        pixel_hashes=[case.pixel_hash for case in chosen],
+        labels=[case.label for case in chosen],
+        predicted=[case.predicted for case in chosen],
+        groups=[case.group for case in chosen],
+    )
+
+
+def prototype_set(store: SqlCaseStore, profile: str | None = None) -> PrototypeSet | None:
+    """The stored prototypes; None where there are none. Raises ``FingerprintMismatch`` for another network's."""
+    known = store.setting("classifier") or {}
+    return _of_network(store, store.prototypes(profile), known.get("fingerprint"))
+
+
+def prototype_view(
+    store: SqlCaseStore, network: ExplainedNetwork, profile: str | None = None
+) -> PrototypeReader | None:
+    """The base's prototypes on the network they explain; None where there are none.
+
+    Raises ``FingerprintMismatch`` for another network's, ``WeightsMissing`` and ``CheckpointRefused`` where the file
+    of their vectors is gone or is another.
+    """
+    found = _of_network(store, store.prototypes(profile), network.classifier_fingerprint)
+    if found is None:
+        return None
+    from casebase.networks.prototypes import model
+
+    place = prototype_rows.tensor_file(store.folder, found.profile, found.digest)
+    return model.PrototypeReader(network, found, model.load(place, found.digest))
+
+
+def _of_network(store: SqlCaseStore, found: PrototypeSet | None, network: str | None) -> PrototypeSet | None:
+    if found is not None and found.classifier != network:
+        raise FingerprintMismatch(
+            f"the {found.profile} prototypes of this base explain the network {found.classifier}, and its predictions "
+            f"are those of {network}; make new ones with "
+            f"`{_command(store.folder, 'train', '--profile', found.profile)}`"
+        )
+    return found
+
+
+def _explainable(network: ExplainedNetwork, recipe: PrototypeRecipe, base: Path) -> None:
+    """Whether prototypes of this profile can be made for a network at all, told before an image is read."""
+    if recipe.layer is None and network.spatial_layer is None:
+        raise NoTargetLayer(
+            f"no prototypes can be cut out: {network.where_unavailable}; `{_command(base, 'summarize')}` "
+            "shows typical cases of each class without them, and --layer names a layer with a map of places"
+        )
+    if recipe.profile == SIGNED and network.head_weights()[0] is None:
+        raise ModelError(
+            "signed prototypes are looked for where the network's last linear layer finds evidence, and this network "
+            f"has no linear head; `{_command(base, 'train', '--profile', 'classic')}` needs none"
+        )
+
+
+def _command(base: Path, *words: str) -> str:
+    return next(iter(typed("prototypes", *words, base=base)), f"casebase prototypes {' '.join(words)}")
+
+
+def _kept(store: SqlCaseStore, found: PrototypeSet, tensors: Tensors) -> PrototypeSet:
+    """The set with its digest, its vectors in a whole file before any row names it."""
+    from casebase.networks.prototypes import model
+
+    draft = prototype_rows.file_in_the_making(store.folder, found.profile)
+    kept = replace(found, digest=model.save(tensors, draft))
+    with file_errors(store.folder):
+        draft.replace(prototype_rows.tensor_file(store.folder, found.profile, kept.digest))
+        folders.sync(draft.parent)
+    store.keep_prototypes(kept)
+    return kept

@@ -1,0 +1,277 @@
+"""``casebase prototypes``: learned, kept, looked at, told of; and what it says where that cannot be."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from casebase.cli.main import invoke
+from casebase.settings import Settings
+from casebase.storage import lock, prototype_rows
+from casebase.storage.opening import make_store
+from tests.flow import prototype_stand_in
+from tests.flow.command import Call
+from tests.flow.conftest import PLAIN, draw
+
+TRAINING = "casebase.networks.prototypes.training"
+REAL = importlib.util.find_spec(TRAINING) is not None
+needs_training = pytest.mark.skipif(not REAL, reason="the training itself is not there yet")
+TRAIN = ("prototypes", "train", "--k", 2)
+
+
+@pytest.fixture(autouse=True)
+def _training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real training, or what stands for it until it is there."""
+    if not REAL:
+        monkeypatch.setitem(sys.modules, TRAINING, prototype_stand_in)
+
+
+@pytest.fixture(scope="module")
+def shared_trained(tmp_path_factory: pytest.TempPathFactory, shared_base: Path) -> Path:
+    """A base with prototypes, which no test changes."""
+    base = Path(shutil.copytree(shared_base, tmp_path_factory.mktemp("trained") / "base"))
+    with pytest.MonkeyPatch.context() as patched:
+        if not REAL:
+            patched.setitem(sys.modules, TRAINING, prototype_stand_in)
+        assert invoke([*map(str, TRAIN), "--base", str(base), "--quiet", "--json"]) == 0
+    return base
+
+
+@pytest.fixture
+def trained(tmp_path: Path, shared_trained: Path) -> Path:
+    return Path(shutil.copytree(shared_trained, tmp_path / "trained"))
+
+
+def vectors_in(base: Path) -> list[Path]:
+    return sorted((base / "models").glob("*prototypes-*")) + sorted((base / "models").glob(".*prototypes-*"))
+
+
+# -- learned and looked at ---------------------------------------------------------------------------------------
+
+
+def test_a_training_ends_with_its_stages_and_what_to_type_next(base: Path, call: Call) -> None:
+    done = call(*TRAIN, "--base", base).expect(0)
+    head = next(line for line in done.out.splitlines() if line.startswith("stage"))
+    for column in ("balanced", "gap", "agrees", "distinct", "sources", "largest share", "alarms"):
+        assert column in head
+    assert f"next: casebase prototypes show --profile signed --base {base}" in done.out
+    assert f"next: casebase evaluate prototypes --profile signed --base {base}" in done.out
+    assert "reading: 30 to do" in done.err
+
+
+def test_what_is_printed_as_json_is_what_is_kept(base: Path, call: Call) -> None:
+    made = call(*TRAIN, "--base", base, "--json").expect(0).json
+    shown = call("prototypes", "show", "--base", base, "--json").expect(0).json
+    assert made == shown
+    assert made["schema"] == "casebase.prototypes/1"
+    assert made["classifier"] == call("stats", "--base", base, "--json").json["fingerprint"]
+    (file,) = vectors_in(base)
+    assert file == prototype_rows.tensor_file(base, "signed", made["digest"])
+
+
+def test_every_prototype_is_a_patch_of_a_case_of_its_class(trained: Path, call: Call) -> None:
+    for one in call("prototypes", "show", "--base", trained, "--json").expect(0).json["prototypes"]:
+        case = call("cases", "show", one["patch"]["case_id"], "--base", trained, "--json").expect(0).json
+        assert case["predicted"] == one["class"]
+        left, top, right, bottom = one["patch"]["box"]
+        assert 0 <= left < right <= 1
+        assert 0 <= top < bottom <= 1
+
+
+def test_the_terminal_lists_the_prototypes_by_class(trained: Path, call: Call) -> None:
+    told = call("prototypes", "show", "--base", trained).expect(0).out
+    assert "cat: " in told
+    assert "dog: " in told
+    only = call("prototypes", "show", "--class", "dog", "--base", trained).expect(0).out
+    assert "dog: " in only
+    assert "cat: " not in only
+
+
+def test_the_same_training_again_gives_the_same_set_and_leaves_one_file(trained: Path, call: Call) -> None:
+    before = call("prototypes", "show", "--base", trained, "--json").expect(0).json
+    again = call(*TRAIN, "--fresh", "--base", trained, "--json").expect(0).json
+    assert again["digest"] == before["digest"]
+    assert again["prototypes"] == before["prototypes"]
+    assert len(vectors_in(trained)) == 1
+
+
+def test_stats_and_verify_know_them(trained: Path, call: Call) -> None:
+    (row,) = call("stats", "--base", trained, "--json").expect(0).json["prototypes"]
+    assert (row["profile"], row["classes"]) == ("signed", 3)
+    assert f"prototypes signed: {row['prototypes']} of 3 classes, made " in call("stats", "--base", trained).out
+    found = call("verify", "--base", trained, "--json").expect(0).json
+    assert found["checked"]["prototypes"] == row["prototypes"]
+
+
+@pytest.fixture
+def own(tmp_path: Path, photos: Path, model: Path, call: Call) -> Path:
+    """The base of ``photos``, so that both may be changed."""
+    call("index", photos, "--model", model, *PLAIN, "--base", tmp_path / "own", "--json").expect(0)
+    return tmp_path / "own"
+
+
+def test_a_later_index_leaves_them_alone_and_verify_counts_lost_sources(own: Path, photos: Path, call: Call) -> None:
+    made = call(*TRAIN, "--base", own, "--json").expect(0).json["prototypes"]
+    sources = [one["patch"]["case_id"] for one in made]
+    path = call("cases", "show", sources[0], "--base", own, "--json").expect(0).json["path"]
+    (photos / path).unlink()
+    assert call("index", photos, *PLAIN, "--base", own, "--json").expect(0).json["cases"] == 29
+    (found,) = call("verify", "--base", own, "--json").expect(0).json["findings"]
+    assert found["what"].startswith(f"{sources.count(sources[0])} of {len(sources)} signed prototypes show cases that")
+    assert len(vectors_in(own)) == 1
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------
+
+
+def test_a_base_that_is_not_there_and_one_without_cases(tmp_path: Path, call: Call) -> None:
+    call(*TRAIN, "--base", tmp_path / "none").expect(10)
+    make_store(Settings(base=tmp_path / "empty")).close()
+    assert "holds no case yet" in call(*TRAIN, "--base", tmp_path / "empty").expect(1).sentence
+
+
+def test_showing_what_was_never_learned_says_how_to_learn_it(base: Path, call: Call) -> None:
+    said = call("prototypes", "show", "--base", base).expect(1).sentence
+    assert f"`casebase prototypes train --base {base}`" in said
+    said = call("prototypes", "show", "--profile", "classic", "--base", base).expect(1).sentence
+    assert "no classic prototypes" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--profile", "best"), "--profile must be signed or classic"),
+        (("--k", "0"), "--k must be at least 1"),
+        (("--steps", "0"), "--steps must be at least 1"),
+        (("--target", "truth"), "--target must be predicted or labels"),
+    ],
+)
+def test_choices_that_make_no_sense(base: Path, call: Call, words: tuple[str, ...], said: str) -> None:
+    assert said in call("prototypes", "train", *words, "--base", base).expect(2).sentence
+
+
+def test_a_class_that_is_not_there(trained: Path, call: Call) -> None:
+    said = call("prototypes", "show", "--class", "fox", "--base", trained).expect(2)
+    assert "no class 'fox' here; there is cat, dog, owl" in said.err
+
+
+NETWORKS = """
+import torch
+from torch import nn
+
+CHAIN = {"resize": None, "crop": [32, 32], "interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.5] * 3}
+
+class NoMap(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(3 * 32 * 32, 16), nn.Linear(16, 3)
+    def forward(self, x):
+        return self.two(torch.relu(self.one(x.flatten(1))))
+
+class NoLinear(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.score = nn.Conv2d(3, 8, 5, 4), nn.Conv2d(8, 3, 1)
+    def forward(self, x):
+        return self.score(torch.relu(self.body(x))).mean((2, 3))
+
+def made(kind):
+    torch.manual_seed(0)
+    return kind(), ("cat", "dog", "owl"), CHAIN
+
+def no_map():
+    return made(NoMap)
+
+def no_linear():
+    return made(NoLinear)
+"""
+
+
+@pytest.fixture
+def own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_photos: Path, call: Call):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "prototype_networks.py").write_text(NETWORKS)
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+
+    def indexed(factory: str) -> Path:
+        base = tmp_path / factory
+        named = f"prototype_networks:{factory}"
+        call("index", shared_photos, "--model", named, *PLAIN, "--base", base, "--json").expect(0)
+        return base
+
+    return indexed
+
+
+def test_a_network_without_a_map_of_places_is_told_what_works_instead(own_network, call: Call) -> None:
+    base = own_network("no_map")
+    for profile in ("signed", "classic"):
+        said = call(*TRAIN, "--profile", profile, "--base", base).expect(1).sentence
+        assert "no prototypes can be cut out" in said
+        assert f"`casebase prototypes summarize --base {base}`" in said
+
+
+def test_a_head_that_is_not_linear_is_told_the_profile_that_needs_none(own_network, call: Call) -> None:
+    base = own_network("no_linear")
+    said = call(*TRAIN, "--base", base).expect(1).sentence
+    assert "has no linear head" in said
+    assert f"`casebase prototypes train --profile classic --base {base}`" in said
+
+
+def test_prototypes_of_the_network_before_are_an_error_until_new_ones_are_learned(
+    trained: Path, photos: Path, call: Call
+) -> None:
+    old = call("prototypes", "show", "--base", trained, "--json").expect(0).json["classifier"]
+    for number in range(3):
+        draw("owl", 500 + number).save(photos / "cat" / f"odd{number}.png")
+    call("index", photos, *PLAIN, "--refit-head", "--base", trained, "--json").expect(0)
+    new = call("stats", "--base", trained, "--json").expect(0).json["fingerprint"]
+    assert new != old
+    for words in (("show",), ("show", "--json")):
+        said = call("prototypes", *words, "--base", trained).expect(1).sentence
+        assert old in said
+        assert new in said
+        assert f"`casebase prototypes train --profile signed --base {trained}`" in said
+    found = call("verify", "--base", trained, "--json").expect(4).json["findings"]
+    assert any("explain the network" in one["what"] and not one["harmless"] for one in found)
+    call(*TRAIN, "--base", trained, "--json").expect(0)
+    assert call("prototypes", "show", "--base", trained, "--json").expect(0).json["classifier"] == new
+
+
+def test_cases_whose_files_are_gone_or_changed_are_left_out_and_told(own: Path, photos: Path, call: Call) -> None:
+    (photos / "cat" / "0000.png").unlink()
+    draw("dog", 777).save(photos / "dog" / "0000.png")
+    done = call(*TRAIN, "--base", own, "--json").expect(0)
+    assert "2 of 30 cases are left out" in done.err
+    shutil.rmtree(photos)
+    said = call(*TRAIN, "--fresh", "--base", own, "--json").expect(1).sentence
+    assert "none of the 30 cases can be read" in said
+
+
+def test_a_second_training_and_a_writer_are_told_who_is_at_it(trained: Path, call: Call) -> None:
+    with lock.writer(trained / "prototypes" / "signed", "prototypes train"):
+        assert "prototypes train" in call(*TRAIN, "--base", trained).expect(5).err
+    with lock.writer(trained, "index"):
+        assert "index" in call(*TRAIN, "--fresh", "--base", trained).expect(5).err
+    call("verify", "--base", trained).expect(0)
+
+
+@needs_training
+def test_a_class_with_fewer_images_than_prototypes(trained: Path, call: Call) -> None:
+    said = call("prototypes", "train", "--k", 500, "--base", trained).expect(1).sentence
+    assert "500" in said
+
+
+@needs_training
+def test_images_that_are_all_the_same(tmp_path: Path, model: Path, call: Call) -> None:
+    for kind in ("cat", "dog", "owl"):
+        (tmp_path / "same" / kind).mkdir(parents=True)
+        for number in range(4):
+            draw("cat", 1).save(tmp_path / "same" / kind / f"{number}.png")
+    base = tmp_path / "base-same"
+    call("index", tmp_path / "same", "--model", model, *PLAIN, "--base", base, "--json").expect(0)
+    assert call(*TRAIN, "--base", base).expect(1).sentence
+    assert vectors_in(base) == []
