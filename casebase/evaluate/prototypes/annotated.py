@@ -65,12 +65,12 @@ def consistency(
     """
     count = len(owners)
     share, part = np.full(count, np.nan), np.full(count, -1, np.intp)
-    visible = np.isfinite(parts).all(axis=2)  # (n, A)
+    visible: Bits = np.asarray(np.isfinite(parts).all(axis=2))  # (n, A)
     for number in range(count):
         rows = np.flatnonzero(truth == owners[number])
         inside = np.array([hits(peaks[row, number][None], parts[row], half)[0] for row in rows.tolist()])
-        shown: NDArray[np.intp] = visible[rows].sum(axis=0)
-        judged = np.asarray(shown >= LEAST, np.bool_)
+        shown = visible[rows].sum(axis=0)
+        judged = np.asarray(shown >= LEAST)
         if not judged.any():
             continue
         shares = np.where(judged, inside.sum(axis=0) / np.maximum(shown, 1), -1.0)
