@@ -15,15 +15,8 @@ from casebase.answers import Retrieval
 from casebase.cases import Case
 from casebase.commands import typed
 from casebase.dossiers import Dossier
-from casebase.errors import (
-    CasebaseError,
-    DataError,
-    ImageError,
-    NotFound,
-    StorageFailed,
-    UsageError,
-)
-from casebase.evaluate import BenchSettings, SaliencyOptions, TwinOptions
+from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
+from casebase.evaluate import BenchSettings, PrototypeOptions, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
 from casebase.explain import METHOD_NAMES, Explainer, Wanted, compose, gather, saliency_drawn
 from casebase.explain import Choice as ErrorsChoice
@@ -66,6 +59,7 @@ __all__ = [
     "MapsWanted",
     "ModelChoice",
     "Onlooker",
+    "PrototypeOptions",
     "PrototypeRecipe",
     "PrototypeSet",
     "Recipe",
@@ -471,7 +465,7 @@ class Base:
         kind: str,
         *,
         split: str | None = None,
-        options: TwinOptions | SaliencyOptions | None = None,
+        options: TwinOptions | SaliencyOptions | PrototypeOptions | None = None,
         progress: bool | Progress = False,
         announce: Callable[[str], None] = lambda line: None,
         command: str = "",
@@ -479,8 +473,9 @@ class Base:
         """Measure on a part of the base; ``save(folder)`` writes the page, JSON, tables and plots.
 
         ``kind`` is one of ``EVALUATIONS``. ``split`` None takes ``test``, else ``val``, else all held-out images.
-        ``options`` are for the kinds ``twins`` and ``saliency``; ``progress`` is told of forward passes, or of maps and
-        scores, as that of ``index``; ``announce`` is called with a line about what takes long.
+        ``options`` are for the kinds ``twins``, ``saliency`` and ``prototypes``; ``progress`` is told of forward
+        passes, of maps and scores, or of images, as that of ``index``; ``announce`` is called with a line about what
+        takes long.
         Raises ``UsageError`` for an unknown kind or split, and where no image is held out.
         """
         told = progress if callable(progress) else lines() if progress else None

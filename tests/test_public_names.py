@@ -16,11 +16,11 @@ PUBLIC = {
     "casebase.api": {
         "Base", "BenchSettings", "Demo", "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings",
         "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps", "MapsWanted", "ModelChoice", "Onlooker",
-        "PrototypeRecipe", "PrototypeSet", "Recipe", "SaliencyOptions", "Stats", "Summary",
+        "PrototypeOptions", "PrototypeRecipe", "PrototypeSet", "Recipe", "SaliencyOptions", "Stats", "Summary",
         "SummaryWanted", "TrainOptions", "Trained", "TwinOptions", "check", "check_data", "check_maps", "check_out",
         "check_summary", "data_of", "demo", "doctor", "evaluate_saliency", "plan", "preview", "saliency", "train",
     },
-    "casebase.evaluate": {"BenchSettings", "MaskChoice", "SaliencyOptions", "TwinOptions"},
+    "casebase.evaluate": {"BenchSettings", "MaskChoice", "PrototypeOptions", "SaliencyOptions", "TwinOptions"},
     "casebase.explain": {
         "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "Wanted", "compose", "dumps", "entry_commands",
         "explain", "gather", "saliency_drawn", "times",

@@ -18,6 +18,7 @@ from casebase.cli import (
     demo_cmd,
     errors_cmd,
     evaluate_cmd,
+    evaluate_prototypes_cmd,
     evaluate_saliency_cmd,
     exits,
     index_cmd,
@@ -55,6 +56,7 @@ app.command("doctor")(upkeep_cmd.doctor)
 app.command("config")(upkeep_cmd.config)
 app.add_typer(cases_cmd.app, name="cases")
 evaluate_cmd.app.command("saliency")(evaluate_saliency_cmd.saliency)
+evaluate_cmd.app.command("prototypes")(evaluate_prototypes_cmd.prototypes)
 app.add_typer(evaluate_cmd.app, name="evaluate")
 prototypes_cmd.app.command("summarize")(summarize_cmd.summarize)
 app.add_typer(prototypes_cmd.app, name="prototypes")

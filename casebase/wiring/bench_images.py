@@ -44,15 +44,17 @@ def images_of(
         listed = _held_out(store, options.split, notes)
     chosen = _limited(listed, options.limit)
     read = partial(reading.read, megapixels=settings.max_megapixels)
-    masks = None if options.masks is None else _masks(options.masks, options.mask_choice, chosen, read)
+    masks = None if options.masks is None else masks_of(options.masks, options.mask_choice, chosen, read)
     found = [
-        BenchImage(name, partial(read, path), group, None if masks is None else partial(_mask, masks, path))
+        BenchImage(name, partial(read, path), group, None if masks is None else partial(mask_in_view, masks, path))
         for name, path, _, group in chosen
     ]
     return found, notes, None if masks is None else masks.facts
 
 
-def _masks(place: Path, choice: MaskChoice, images: Sequence[Image], read: Callable[[Path], reading.Picture]) -> Masks:
+def masks_of(
+    place: Path, choice: MaskChoice, images: Sequence[Image], read: Callable[[Path], reading.Picture]
+) -> Masks:
     """Masks of the images, each looked at before the work: one that is empty or of another size is an error.
 
     Raises ``DataError`` with the file's name, also where no image has a mask.
@@ -78,7 +80,7 @@ def _masks(place: Path, choice: MaskChoice, images: Sequence[Image], read: Calla
     return masks
 
 
-def _mask(masks: Masks, path: Path, picture: reading.Picture, preprocess: reading.Preprocess) -> MaskPair | None:
+def mask_in_view(masks: Masks, path: Path, picture: reading.Picture, preprocess: reading.Preprocess) -> MaskPair | None:
     """The mask as the network sees the picture; None without one, or where the object lies outside the view."""
     from casebase.evaluate.saliency.annotations import seen
 

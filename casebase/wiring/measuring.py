@@ -7,17 +7,18 @@ from dataclasses import replace
 
 from casebase import parts
 from casebase.errors import UsageError
-from casebase.evaluate import SaliencyOptions, TwinOptions
+from casebase.evaluate import PrototypeOptions, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
 from casebase.ports import EvaluationWriter
 from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.storage.writing import SqlCaseStore
-from casebase.wiring import saliency_bench
+from casebase.wiring import prototype_bench, saliency_bench
 from casebase.wiring.asking import networks_of
 
-EVALUATIONS = ("model", "twins", "saliency")
+EVALUATIONS = ("model", "twins", "saliency", "prototypes")
 """What can be evaluated; each kind is a command of ``casebase evaluate`` too."""
+Options = TwinOptions | SaliencyOptions | PrototypeOptions
 
 
 def evaluate(
@@ -26,7 +27,7 @@ def evaluate(
     kind: str,
     *,
     split: str | None = None,
-    options: TwinOptions | SaliencyOptions | None = None,
+    options: Options | None = None,
     progress: Callable[[int, int, int], None] | None = None,
     announce: Callable[[str], None] = lambda line: None,
 ) -> Evaluation:
@@ -47,6 +48,9 @@ def evaluate(
         wanted = options if isinstance(options, SaliencyOptions) else SaliencyOptions()
         wanted = wanted if split is None else replace(wanted, split=split)
         return saliency_bench.compare(settings, wanted, store, progress=progress or _silent, announce=announce)
+    if kind == "prototypes":
+        asked = options if isinstance(options, PrototypeOptions) else PrototypeOptions()
+        return prototype_bench.measured(store, settings, split, asked, progress or _silent)
     raise UsageError(f"nothing called {printable(kind)!r} can be evaluated; there is {', '.join(EVALUATIONS)}")
 
 
@@ -65,8 +69,8 @@ def _silent(done: int, total: int, skipped: int) -> None:
     """Nobody wants to know."""
 
 
-def _fitting(kind: str, options: TwinOptions | SaliencyOptions | None) -> None:
-    wanted = {"twins": TwinOptions, "saliency": SaliencyOptions}.get(kind)
+def _fitting(kind: str, options: Options | None) -> None:
+    wanted = {"twins": TwinOptions, "saliency": SaliencyOptions, "prototypes": PrototypeOptions}.get(kind)
     if kind in EVALUATIONS and options is not None and (wanted is None or not isinstance(options, wanted)):
         what = "takes no options" if wanted is None else f"takes {wanted.__name__}"
         raise UsageError(f"the evaluation {kind!r} {what}, not {type(options).__name__}")
