@@ -95,7 +95,7 @@ def _stage(stage: Stage) -> Mapping[str, Cell]:
         "cases": f"{n} cases {aside}" if n else None,
         "accuracy": share(round(accuracy * n), n) if n else Measured(accuracy),
         "balanced": Measured(_number(figures.get("balanced_accuracy")), n=n),
-        "gap": Measured(None if gap is None else -float(gap), n=n),  # the detector counts it the other way round
+        "gap": Measured(None if gap is None else 0.0 - float(gap), n=n),  # the detector counts it the other way round
         **{name: _count(figures.get(name)) for name in ("prototypes", "distinct", "sources")},
         "alarms": len(stage.alarms),
     }
