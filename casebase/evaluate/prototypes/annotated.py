@@ -29,11 +29,12 @@ NEAREST = 10
 class Consistency:
     """``share (P,)`` of images in which a prototype's best part lies in its box, NaN where no part could be judged.
 
-    ``part (P,)`` is the number of that part, -1 where there is none.
+    ``part (P,)`` is the number of that part, -1 where there is none, and ``shown (P,)`` how many images show it.
     """
 
     share: NDArray[np.float64]
     part: NDArray[np.intp]
+    shown: NDArray[np.intp]
 
     @property
     def judged(self) -> Bits:
@@ -64,7 +65,7 @@ def consistency(
     their maximum, ``parts (n, A, 2)``; ``truth (n,)`` labels and ``owners (P,)`` classes, in one numbering.
     """
     count = len(owners)
-    share, part = np.full(count, np.nan), np.full(count, -1, np.intp)
+    share, part, images = np.full(count, np.nan), np.full(count, -1, np.intp), np.zeros(count, np.intp)
     visible: Bits = np.asarray(np.isfinite(parts).all(axis=2))  # (n, A)
     for number in range(count):
         rows = np.flatnonzero(truth == owners[number])
@@ -74,8 +75,9 @@ def consistency(
         if not judged.any():
             continue
         shares = np.where(judged, inside.sum(axis=0) / np.maximum(shown, 1), -1.0)
-        part[number], share[number] = shares.argmax(), shares.max()
-    return Consistency(share, part)
+        best = int(shares.argmax())
+        part[number], share[number], images[number] = best, shares[best], shown[best]
+    return Consistency(share, part, images)
 
 
 def part_purity(

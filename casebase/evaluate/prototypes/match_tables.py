@@ -79,8 +79,13 @@ _FORMATS = (
     Column("top", "same strongest", "share", "images whose strongest match is still the same prototype"),
     Column("class", "other class", "share", "images that the prototypes now call something else"),
     Column("network", "network changes", "share", "control: images that the network itself now calls something else"),
-    Column("fall", "fall", "number", "how far the similarity of the strongest match falls; negative: it rises"),
-    Column("relative", "fall in SD", "number", "the same in standard deviations of that similarity over images"),
+    Column(
+        "relative",
+        "fall in SD",
+        "number",
+        "how far the similarity of the strongest match falls, in standard deviations "
+        "of it over images; negative: it rises. As it is, not divided, it is in the file",
+    ),
 )
 
 

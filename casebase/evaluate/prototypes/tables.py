@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from casebase.evaluate.prototypes import annotated
 from casebase.evaluate.prototypes.census import NEAREST
 from casebase.evaluate.prototypes.drawn_tables import drawn_tables
 from casebase.evaluate.prototypes.figures import free, over_prototypes
@@ -75,14 +76,14 @@ def _stages(found: Study) -> list[Table]:
         "On the cases that the training judged by, never on the images above: what a step made is gone after the next "
         "one. Read down a column; the table above measures what stands at the end.",
         [
-            SET, Column("stage", "stage"), Column("cases", "judged on"),
+            SET, Column("stage", "stage"),
             Column("accuracy", "accuracy", "share", "with Wilson's interval"),
             Column("balanced", "balanced accuracy", "share", "mean over classes"),
             Column("gap", "gap", "points", "balanced accuracy less the network's on the same images"),
-            Column("prototypes", "prototypes", "count"), Column("distinct", "distinct", "count"),
-            Column("sources", "sources", "count"), Column("alarms", "alarms", "count", "of the collapse detector"),
+            Column("prototypes", "number", "count"), Column("alarms", "alarms", "count", "of the collapse detector"),
         ],
         rows,
+        [f"{row['set']}: judged on {row['cases']}." for row in {str(one["set"]): one for one in rows}.values()],
     )]  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def _stage(stage: Stage) -> Mapping[str, Cell]:
         "cases": f"{n} cases {aside}" if n else None,
         "accuracy": share(round(accuracy * n), n) if n else Measured(accuracy),
         "balanced": Measured(_number(figures.get("balanced_accuracy")), n=n),
-        "gap": Measured(None if gap is None else -float(gap), n=n),  # the detector counts it the other way round
+        "gap": Measured(None if gap is None else 0.0 - float(gap), n=n),  # the detector counts it the other way round
         **{name: _count(figures.get(name)) for name in ("prototypes", "distinct", "sources")},
         "alarms": len(stage.alarms),
     }
@@ -178,8 +179,8 @@ def _prototypes(one: Profile, found: Study) -> Rows:
             part = int(one.consistency.part[place])
             row |= {
                 "part": printable(names[part]) if part >= 0 else None,
-                "consistency": Measured(_known(one.consistency.share[place])),
-                "part_purity": Measured(_known(one.part_purity[place])),
+                "consistency": Measured(_known(one.consistency.share[place]), n=int(one.consistency.shown[place])),
+                "part_purity": Measured(_known(one.part_purity[place]), n=annotated.NEAREST),
             }
         rows.append(row)
     return rows

@@ -25,6 +25,8 @@ SAME = 0.9
 JUDGED = 75
 """The JPEG quality that sentences speak of: what most cameras and sites write."""
 FEW = 20
+FEWEST = 5
+"""Sampled images of a class before it is named as the one that suffers most."""
 
 
 def statements(found: Study) -> list[Statement]:
@@ -137,12 +139,13 @@ def _encoded(one: Profile, found: Study) -> Iterator[Statement]:
     if change is None:
         return
     same, moved = found.sample.mean(change.same_top), found.sample.mean(change.changed)
-    worst = min(by_class(found), key=lambda label: float(change.same_top[label[1]].mean()))
-    least = float(change.same_top[worst[1]].mean())
-    several = len(list(by_class(found))) > 1
-    of_class = (
-        f", least of {printable(worst[0])!r} ({percent(least)})" if several and least < (same.value or 0.0) else ""
-    )
+    kept = {name: (float(change.same_top[where].mean()), int(where.sum())) for name, where in by_class(found)}
+    judged = {name: stays for name, (stays, n) in kept.items() if n >= FEWEST}
+    worst = min(judged, key=lambda name: judged[name]) if len(judged) > 1 else None
+    least = 1.0 if worst is None else judged[worst]
+    of_class = ""
+    if worst is not None and least < (same.value or 0.0):
+        of_class = f", least of {printable(worst)!r} ({percent(least)}, n = {kept[worst][1]})"
     bad = (same.value is not None and same.value < SAME) or least < STEADY
     yield Statement(
         f"Saved as {title(JUDGED)}, the strongest match of {one.found.profile} stays the same in {told(same, 'share')}"

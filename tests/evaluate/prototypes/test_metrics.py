@@ -248,6 +248,7 @@ def test_a_prototype_that_follows_a_part_is_consistent_and_one_that_does_not_is_
     assert found.consistent.tolist() == [True, False]
     assert found.share.tolist() == pytest.approx([1.0, 0.2])  # the second meets the beak at 0.9 alone
     assert found.part.tolist() == [0, 0]
+    assert found.shown.tolist() == [5, 5]
 
 
 def test_a_class_with_too_few_images_of_a_part_is_not_judged() -> None:
