@@ -20,6 +20,8 @@ from casebase.reading import printable
 
 MARGIN, SPREAD, DISTINCT, GAP, SHARE = 1.5, 0.02, 0.8, 0.10, 0.10
 """The limits: |mean| / SD of the margin, SD of a similarity, share of distinct prototypes, gap, share above prior."""
+Z = 1.645
+"""Standard errors that chance is given: one-sided 95 %."""
 SAME = 1e-3
 """Two vectors are the same where |p - q| <= SAME max(|p|, |q|)."""
 
@@ -59,7 +61,7 @@ def stage(
     SD over images of any similarity; ``prototypes``, ``distinct``, ``sources``, ``least_per_class``,
     ``most_per_class``; ``cosine_within``, the mean cosine of two prototypes of a class. None where there is none.
 
-    Alarms, each a sentence with its numbers: scores that are not finite · a class beyond ``share_limit`` · a margin
+    Alarms, each a sentence with its numbers: scores that are not finite · a class beyond ``share_limit`` by more than chance · a margin
     whose mean is more than 1.5 SD from 0 · a similarity that hardly differs between images · less than 80 % distinct ·
     balanced accuracy more than 0.10 below the network's, and more than chance gives on so few images.
 
@@ -126,7 +128,7 @@ def _chance(answers: Numbers, held: Numbers, targets: Numbers) -> float:
     (Q. McNemar, 1947, https://doi.org/10.1007/BF02295996); on all the images that were learnt from there is no chance.
     """
     apart = float(((answers == targets) != (held == targets)).mean())
-    return 1.645 * math.sqrt(apart / len(targets))
+    return Z * math.sqrt(apart / len(targets))
 
 
 def _rightness(answers: Numbers, targets: Numbers, network: Numbers, held: Numbers) -> dict[str, float]:
@@ -146,11 +148,12 @@ def _shares(
     told: dict[str, float | int | None] = {
         "largest_share": float(share[largest]), "largest_share_class": largest, "prior": float(prior[largest])
     }  # fmt: skip
-    if share[beyond] - prior[beyond] <= limit + 1e-9:
+    allowed = prior[beyond] + limit + Z * math.sqrt(prior[beyond] * (1.0 - prior[beyond]) / len(answers))
+    if share[beyond] <= allowed + 1e-9:
         return told, []
     alarm = (
         f"{share[beyond]:.1%} of the images are called {printable(classes[beyond])!r}, which {prior[beyond]:.1%} are; "
-        f"{prior[beyond] + limit:.1%} is the most allowed"
+        f"{allowed:.1%} is the most allowed on {len(answers)} images"
     )
     return told, [alarm]
 

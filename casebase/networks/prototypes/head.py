@@ -1,13 +1,16 @@
 """The convex head: how much each prototype counts, never less than nothing, as few of them as will do.
 
-Logistic loss on standardised similarities z, class-balanced, with L1:
+Logistic loss on standardised similarities z, class-balanced, with an elastic net:
 
-    minimise over v >= 0, b:   sum_i w_i CE(softmax(b + A (v * z_i)), y_i) + lambda * sum_j v_j
+    minimise over v >= 0, b:   sum_i w_i CE(softmax(b + A (v * z_i)), y_i) + lambda * sum_j (v_j + v_j^2 / 2)
 
 with A_cj = +1 for the own class and -1/2 for the others.
 
 With v >= 0 the L1 term is linear, so accelerated projected gradient solves it (A. Beck and M. Teboulle, "A Fast
-Iterative Shrinkage-Thresholding Algorithm", 2009, https://doi.org/10.1137/080716542). Because the optimum is one and
+Iterative Shrinkage-Thresholding Algorithm", 2009, https://doi.org/10.1137/080716542). The square shares the weight out
+among prototypes that say the same, where L1 alone would leave one class to speak by absence (H. Zou and T. Hastie,
+"Regularization and Variable Selection via the Elastic Net", 2005, https://doi.org/10.1111/j.1467-9868.2005.00503.x).
+Because the optimum is one and
 the signs are fixed, the head cannot draw every image into one class as ProtoPNet's can.
 """
 
@@ -23,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from casebase import clock
 
 Floats = NDArray[np.float64]
-STRENGTHS = (1e-3, 3e-3, 1e-2, 2e-2, 3e-2, 5e-2, 1e-1)
+STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 FOLDS = 5
 _STEPS = 1000
 _SAME = 1e-9
@@ -60,7 +63,12 @@ def signs(of_class: Sequence[int], count: int) -> Floats:
 def fit(
     similarities: NDArray[np.float32], target: NDArray[np.intp], of_class: Sequence[int], count: int, *, seed: int = 0
 ) -> Head:
-    """The head of ``similarities (N, P)`` with the lambda of lowest cross-validated log-loss (5 folds, by class)."""
+    """The head of ``similarities (N, P)``; lambda by 5-fold cross-validation, folds by class.
+
+    Not the lambda of the lowest log-loss, but the largest within one standard error of it (L. Breiman et al.,
+    "Classification and Regression Trees", 1984, section 3.4.3): the prototypes were learnt from these very images, so
+    that the lowest is too low.
+    """
     with threadpool_limits(limits=1, user_api="blas"):
         strength = _chosen(similarities, target, of_class, count, seed)
         return at_strength(similarities, target, of_class, count, strength)
@@ -86,7 +94,7 @@ def solve(z: Floats, target: NDArray[np.intp], sign: Floats, strength: float) ->
     wanted = np.eye(count)[target]
     # Lipschitz constant of the gradient: softmax's Hessian is at most 1/2 in norm; +1 for the bias column.
     norm = np.linalg.norm(z * np.sqrt(each)[:, None], 2) if parts else 0.0
-    slope = 1.0 / (0.5 * (norm**2 * float((sign**2).sum(0).max(initial=0.0)) + 1.0) + 1e-12)
+    slope = 1.0 / (0.5 * (norm**2 * float((sign**2).sum(0).max(initial=0.0)) + 1.0) + strength)
     v, b = np.full(parts, 1.0 / max(parts, 1) ** 0.5), np.where(present > 0, 0.0, -30.0)
     ahead_v, ahead_b, pace = v.copy(), b.copy(), 1.0
     for _ in range(_STEPS):
@@ -95,7 +103,7 @@ def solve(z: Floats, target: NDArray[np.intp], sign: Floats, strength: float) ->
         share = np.exp(scores)
         share /= share.sum(1, keepdims=True)
         error = (share - wanted) * each[:, None]
-        next_v = np.maximum(ahead_v - slope * (((error @ sign) * z).sum(0) + strength), 0.0)
+        next_v = np.maximum(ahead_v - slope * (((error @ sign) * z).sum(0) + strength * (1.0 + ahead_v)), 0.0)
         next_b = np.where(present > 0, ahead_b - slope * error.sum(0), -30.0)
         moved = max(float(np.abs(next_v - v).max(initial=0.0)), float(np.abs(next_b - b).max()))
         # Momentum that points uphill is dropped (O'Donoghue and Candes 2015): the way back costs more than it gains.
@@ -116,19 +124,21 @@ def _chosen(
     folds = _folds(target, seed)
     if similarities.size * count > _LARGE:
         folds = folds[:1]  # large sets have little noise and much work: one fold tells
-    losses = np.zeros(len(STRENGTHS))
+    held_out = np.concatenate(folds)
+    losses = np.zeros((len(STRENGTHS), len(target)))
     for held in folds:
         rest = np.setdiff1d(np.arange(len(target)), held)
-        if not len(held) or not len(rest):
-            continue
         for place, strength in enumerate(STRENGTHS):
             head = at_strength(similarities[rest], target[rest], of_class, count, strength)
             scores = head.scores(similarities[held])
             scores -= scores.max(1, keepdims=True)
             likely = scores[np.arange(len(held)), target[held]] - np.log(np.exp(scores).sum(1))
-            losses[place] -= float(likely.sum())
-    # Of equals the strongest: fewer prototypes for the same answers.
-    return STRENGTHS[int(np.flatnonzero(losses <= losses.min() + 1e-9)[-1])]
+            losses[place, held] = -likely
+    each = losses[:, held_out]
+    mean = each.mean(1)
+    best = int(mean.argmin())
+    allowed = mean[best] + each[best].std() / len(held_out) ** 0.5
+    return STRENGTHS[int(np.flatnonzero(mean <= allowed + 1e-9)[-1])]
 
 
 def _folds(target: NDArray[np.intp], seed: int) -> list[NDArray[np.intp]]:
@@ -140,4 +150,5 @@ def _folds(target: NDArray[np.intp], seed: int) -> list[NDArray[np.intp]]:
         rows = random.permutation(np.flatnonzero(target == name))
         part[rows] = (np.arange(len(rows)) + start) % FOLDS
         start += len(rows)
-    return [np.flatnonzero(part == fold) for fold in range(FOLDS)]
+    found = [np.flatnonzero(part == fold) for fold in range(FOLDS)]
+    return [rows for rows in found if 0 < len(rows) < len(target)]

@@ -92,9 +92,16 @@ def make(task: Prepared, rows: CachedRows, watch: Watch, resuming: Resuming | No
     keep, gone = pruning.kept(fitted.weight, vectors, of_class.tolist(), pure, min(2, task.k))
     vectors, of_class, patches = vectors[keep], of_class[keep], [patches[number] for number in keep]
     similar = similar[:, keep]
-    fitted = head.at_strength(
-        similar[task.learn], task.target[task.learn], of_class.tolist(), len(task.classes), fitted.strength
-    )
+    while True:  # a head of fewer prototypes may leave others without weight
+        fitted = head.at_strength(
+            similar[task.learn], task.target[task.learn], of_class.tolist(), len(task.classes), fitted.strength
+        )
+        keep, more = pruning.kept(fitted.weight, vectors, of_class.tolist(), [True] * len(of_class), min(2, task.k))
+        if len(keep) == len(of_class):
+            break
+        vectors, of_class, patches = vectors[keep], of_class[keep], [patches[number] for number in keep]
+        similar = similar[:, keep]
+        gone = {reason: count + more[reason] for reason, count in gone.items()}
     run.log("after pruning", vectors, of_class, patches, (similar, fitted), began, 0, facts=gone)
     watch("weighing the prototypes", 1, 1)
     tensors = Tensors(

@@ -22,7 +22,7 @@ def objective(v, b, z, target, sign, strength):
     scores = b + (z * v) @ sign.T
     scores = scores - scores.max(1, keepdims=True)
     likely = scores[np.arange(len(target)), target] - np.log(np.exp(scores).sum(1))
-    return -float(each @ likely) + strength * float(v.sum())
+    return -float(each @ likely) + strength * float((v + v * v / 2).sum())
 
 
 @pytest.mark.parametrize("strength", [1e-3, 3e-2, 0.3])
@@ -72,9 +72,26 @@ def test_one_class_cannot_take_every_image_where_the_classes_are_as_many() -> No
     rng = np.random.default_rng(0)
     similar = rng.normal(size=(200, 10)).astype(np.float32)
     target = np.repeat([0, 1], [180, 20])
-    found = head.fit(similar, target, [0] * 5 + [1] * 5, 2)
+    found = head.at_strength(similar, target, [0] * 5 + [1] * 5, 2, 1e-3)
     share = np.bincount(found.scores(similar).argmax(1), minlength=2) / 200
     assert 0.2 < share[0] < 0.8
+
+
+def test_the_weight_is_shared_by_prototypes_that_say_the_same() -> None:
+    """L1 alone is as well served by one of two copies as by both; the square wants them even."""
+    similar, target, _ = made(count=2, parts=1)
+    twice = np.repeat(similar, 2, axis=1)
+    weight = head.at_strength(twice, target, [0, 0, 1, 1], 2, 1e-2).weight
+    assert weight[0] == pytest.approx(weight[1], rel=1e-3)
+    assert weight[2] == pytest.approx(weight[3], rel=1e-3)
+    assert weight.min() > 0.0
+
+
+def test_of_equally_good_strengths_the_largest_is_taken() -> None:
+    similar, target, of_class = made(noise=0.1)  # told apart whatever the strength
+    found = head.fit(similar, target, of_class, 3)
+    assert found.strength > head.STRENGTHS[0]
+    assert (found.scores(similar).argmax(1) == target).all()
 
 
 def test_the_same_seed_chooses_the_same_strength_and_constant_similarities_do_no_harm() -> None:
