@@ -87,11 +87,15 @@ def test_the_weight_is_shared_by_prototypes_that_say_the_same() -> None:
     assert weight.min() > 0.0
 
 
-def test_of_equally_good_strengths_the_largest_is_taken() -> None:
-    similar, target, of_class = made(noise=0.1)  # told apart whatever the strength
+def test_of_nearly_equal_strengths_the_largest_is_taken() -> None:
+    similar, target, of_class = made(noise=1.5, each=40)
     found = head.fit(similar, target, of_class, 3)
-    assert found.strength > head.STRENGTHS[0]
-    assert (found.scores(similar).argmax(1) == target).all()
+    losses = []
+    for strength in head.STRENGTHS:
+        scores = head.at_strength(similar[::2], target[::2], of_class, 3, strength).scores(similar[1::2])
+        likely = scores[np.arange(60), target[1::2]] - np.log(np.exp(scores).sum(1))
+        losses.append(-likely.mean())
+    assert found.strength > head.STRENGTHS[int(np.argmin(losses))] or found.strength == head.STRENGTHS[-1]
 
 
 def test_the_same_seed_chooses_the_same_strength_and_constant_similarities_do_no_harm() -> None:
