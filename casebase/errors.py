@@ -33,6 +33,11 @@ A message says what was wanted, what was given and what to do next, in one sente
 class stands in ``casebase/cli/exits.py``.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 
 class CasebaseError(Exception):
     """The root: everything casebase raises on purpose."""
@@ -79,7 +84,11 @@ class Diverged(ModelError):
 
 
 class GateFailed(ModelError):
-    """What was trained did not hold what is asked of it, and is not handed over."""
+    """What was trained did not hold what is asked of it, and is not handed over; ``stages`` are the log until then."""
+
+    def __init__(self, message: str, stages: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.stages = stages
 
 
 class CheckpointRefused(ModelError):

@@ -10,6 +10,7 @@ import typer
 
 from casebase.cli import exits, options
 from casebase.commands import again, typed
+from casebase.errors import GateFailed
 from casebase.reading import percent, printable
 
 if TYPE_CHECKING:
@@ -67,7 +68,12 @@ def train(
 
     recipe = api.PrototypeRecipe(profile, k, layer, target, steps)
     with api.Base(chosen) as opened, screen.stages() as progress:
-        found = opened.train_prototypes(recipe, fresh=fresh, progress=progress, announce=screen.note)
+        try:
+            found = opened.train_prototypes(recipe, fresh=fresh, progress=progress, announce=screen.note)
+        except GateFailed as failed:
+            if not json:
+                stages(failed.stages, screen.out())
+            raise
     if json:
         screen.result(found.to_dict())
         return exits.OK
@@ -167,6 +173,12 @@ def stages(told: Sequence[Stage], out: Console) -> None:
             _count(figures.get("sources"), of_all), _share(figures.get("largest_share")), str(len(one.alarms)),
         )  # fmt: skip
     out.print(table)
+    judged = told[-1].figures if told else {}
+    if judged.get("n") is not None:
+        which = (
+            "set aside from the training" if judged.get("aside") else "that were learnt from, too few to set any aside"
+        )
+        _print(out, f"judged on {judged['n']} cases {which}; gap: network less prototypes, in points")
     for one in told:
         for alarm in one.alarms:
             _print(out, f"! {printable(one.name)}: {printable(alarm)}")

@@ -299,3 +299,15 @@ def test_images_that_are_all_the_same(tmp_path: Path, model: Path, call: Call) -
     call("index", tmp_path / "same", "--model", model, *PLAIN, "--base", base, "--json").expect(0)
     assert call(*TRAIN, "--base", base).expect(1).sentence
     assert vectors_in(base) == []
+
+
+def test_a_failed_gate_shows_how_the_training_went_and_keeps_nothing(
+    base: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("casebase.networks.prototypes.gates.purity", lambda *_given: (0.2, 10))
+    done = call(*TRAIN, "--base", base).expect(1)
+    assert "after pruning" in done.out
+    assert "no prototypes are kept, since of the images most like a prototype only 20% are of its class" in done.err
+    assert "try --k 4" in done.err
+    assert not vectors_in(base)
+    assert call("stats", "--base", base, "--json").json.get("prototypes") in (None, [], {})

@@ -61,9 +61,10 @@ def stage(
     SD over images of any similarity; ``prototypes``, ``distinct``, ``sources``, ``least_per_class``,
     ``most_per_class``; ``cosine_within``, the mean cosine of two prototypes of a class. None where there is none.
 
-    Alarms, each a sentence with its numbers: scores that are not finite · a class beyond ``share_limit`` by more than chance · a margin
-    whose mean is more than 1.5 SD from 0 · a similarity that hardly differs between images · less than 80 % distinct ·
-    balanced accuracy more than 0.10 below the network's, and more than chance gives on so few images.
+    Alarms, each a sentence with its numbers: scores that are not finite · a class beyond ``share_limit`` by more than
+    chance gives on so few images · a margin whose mean is more than 1.5 SD from 0 · a similarity that hardly differs
+    between images · less than 80 % distinct · balanced accuracy more than 0.10, and more than chance, below the
+    network's.
 
     Raises ``ModelError`` where there is no image or no prototype, or the shapes do not fit together.
     """

@@ -54,7 +54,7 @@ def check(task: Prepared, stages: Sequence[Stage], purities: Sequence[float | No
         )
     if said:
         more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
-        raise GateFailed(f"no prototypes are kept, since {printable(said[0])}{more}; {_next(task)}")
+        raise GateFailed(f"no prototypes are kept, since {printable(said[0])}{more}; {_next(task)}", stages)
 
 
 def _next(task: Prepared) -> str:
