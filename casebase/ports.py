@@ -361,6 +361,10 @@ class PrototypeView(Protocol):
         """What the prototypes say of views: :meth:`maps`, then :meth:`from_maps`."""
         ...
 
+    def earlier(self, maps: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
+        """Class scores ``(N, K)`` as the set stood after earlier stages of its training, by the stages' names."""
+        ...
+
 
 class ImageSource(Protocol):
     """Images in a fixed order."""

@@ -20,7 +20,7 @@ from casebase.evaluate.prototypes.steadiness import Steady, noisy, steady
 from casebase.explain.prototypes.checking import checked
 from casebase.explain.prototypes.matching import parts as parts_of
 from casebase.ports import Embedder
-from casebase.prototypes import Activation, PartCheck
+from casebase.prototypes import Activation, Floats, PartCheck
 from casebase.reading import Picture
 
 CHECKED = 40
@@ -49,6 +49,7 @@ class Look:
 
     Of all: ``sight``, ``peaks (n, P, 2)`` where parts are known, ``aims`` of the strongest match. Of the sampled ones:
     ``steady``, ``hits_kept``, ``swaps`` by quality, ``drops``; of fewer still ``checks``, those of one image together.
+    ``earlier`` are the classes ``(n,)`` that the set chose after earlier stages of its training.
     """
 
     sight: Sight
@@ -59,6 +60,7 @@ class Look:
     swaps: Mapping[int | None, Sight]
     drops: Sequence[hidden.Drop | None]
     checks: Sequence[Sequence[PartCheck]]
+    earlier: Mapping[str, NDArray[np.intp]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,9 +89,12 @@ class Gathering:
     swaps: dict[int | None, list[Sight]] = field(default_factory=dict)
     drops: list[hidden.Drop | None] = field(default_factory=list)
     checks: list[Sequence[PartCheck]] = field(default_factory=list)
+    earlier: dict[str, list[NDArray[np.intp]]] = field(default_factory=dict)
 
-    def whole(self, said: Sequence[Activation], block: Sequence[Item]) -> None:
-        """All images of a block."""
+    def whole(self, said: Sequence[Activation], block: Sequence[Item], earlier: Mapping[str, Floats]) -> None:
+        """All images of a block, and their class scores after earlier stages."""
+        for name, scores in earlier.items():
+            self.earlier.setdefault(name, []).append(np.asarray(scores.argmax(axis=1), np.intp))
         self.sights.append(self._sight(said))
         for one, item in zip(said, block, strict=True):
             if item.points is not None:
@@ -129,6 +134,7 @@ class Gathering:
         return Look(
             joined([empty, *self.sights]), np.array(self.peaks) if self.peaks else None, self.aims, self.steady,
             self.kept, {quality: joined(several) for quality, several in self.swaps.items()}, self.drops, self.checks,
+            {name: np.concatenate(several) for name, several in self.earlier.items()},
         )  # fmt: skip
 
     def _sight(self, said: Sequence[Activation]) -> Sight:

@@ -63,10 +63,10 @@ def look(cases: Sequence[Case], candidates: Sequence[Candidate], asked: Asked) -
         views, shared = np.stack([item.view for item in block]), None
         for one in gatherings:
             view = one.candidate.view
-            if view.shares_maps:
-                shared = view.maps(views) if shared is None else shared
-            said = view.from_maps(shared) if view.shares_maps and shared is not None else view.read(views)
-            one.whole(said, block)
+            maps = view.maps(views) if shared is None or not view.shares_maps else shared
+            shared = maps if view.shares_maps else shared
+            said = view.from_maps(maps)
+            one.whole(said, block, view.earlier(maps))
             if again_:
                 one.again([said[place] for place in places], again_, encoded)
         tally.add(len(block) + len(again_))

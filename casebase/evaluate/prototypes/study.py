@@ -55,7 +55,8 @@ class PrototypeRun:
 class Profile:
     """One set, measured. ``called (n,)`` are its answers by the numbers of ``outcomes``; ``owners (P,)`` its classes.
 
-    ``purity (P,)``, and ``consistency`` and ``part_purity (P,)`` where parts are known; ``swaps`` by quality.
+    ``earlier`` is how it stood after earlier stages of its training, on the same images. ``purity (P,)``, and
+    ``consistency`` and ``part_purity (P,)`` where parts are known; ``swaps`` by quality.
     """
 
     found: PrototypeSet
@@ -63,6 +64,7 @@ class Profile:
     called: NDArray[np.intp]
     owners: NDArray[np.intp]
     standing: Standing
+    earlier: Mapping[str, Standing]
     census: Census
     purity: NDArray[np.float64]
     swaps: Mapping[int | None, Swap]
@@ -158,6 +160,7 @@ def _profile(
     plain = seen.swaps.get(None)
     return Profile(
         found=found, look=seen, called=called, owners=owners, standing=standing(truth, called, network, draws),
+        earlier={name: standing(truth, codes[one], network, draws) for name, one in seen.earlier.items()},
         census=census(found, candidate.vectors), purity=purity(seen.sight, truth, owners),
         swaps={} if plain is None else {quality: swap(plain, sight) for quality, sight in seen.swaps.items()},
         consistency=steadfast, part_purity=of_parts,

@@ -62,40 +62,46 @@ def _stood(name: str, one: Standing, found: Study) -> Mapping[str, Cell]:
 
 
 def _stages(found: Study) -> list[Table]:
-    rows: Rows = [
-        {"set": one.found.profile, "stage": printable(stage.name), **_stage(stage)}
-        for one in found.profiles
-        for stage in one.found.stages
-        if stage.figures.get("accuracy") is not None
-    ]
+    rows: Rows = []
+    for one in found.profiles:
+        measured = {**one.earlier, one.found.stages[-1].name: one.standing} if one.found.stages else {}
+        rows += [
+            {"set": one.found.profile, "stage": printable(stage.name), **_stage(stage, measured.get(stage.name))}
+            for stage in one.found.stages
+            if stage.figures.get("accuracy") is not None
+        ]
     if not rows:
         return []
     return [Table(
         "stages",
         "What did each step of the training cost?",
-        "On the cases that the training judged by, never on the images above: what a step made is gone after the next "
-        "one. Read down a column; the table above measures what stands at the end.",
+        f"The first columns are measured on the same {found.n} images as above; of the first stage, whose map of the "
+        "cells was another one, nothing is kept. The judged ones are what the training itself saw.",
         [
             SET, Column("stage", "stage"),
-            Column("accuracy", "accuracy", "share", "with Wilson's interval"),
+            Column("accuracy", "accuracy", "share", "how often the answer is the label"),
             Column("balanced", "balanced accuracy", "share", "mean over classes"),
-            Column("gap", "gap", "points", "balanced accuracy less the network's on the same images"),
+            Column("gap", "gap", "points", "balanced accuracy less the network's; the interval is paired"),
+            Column("agreement", "agreement", "share", "how often the prototypes answer as the network does"),
+            Column("judged", "judged in training", "share", "accuracy on the cases that the training judged by"),
             Column("prototypes", "number", "count"), Column("alarms", "alarms", "count", "of the collapse detector"),
         ],
         rows,
-        [f"{row['set']}: judged on {row['cases']}." for row in {str(one["set"]): one for one in rows}.values()],
+        [f"{row['set']}: judged in training on {row['cases']}." for row in {str(r["set"]): r for r in rows}.values()],
     )]  # fmt: skip
 
 
-def _stage(stage: Stage) -> Mapping[str, Cell]:
+def _stage(stage: Stage, here: Standing | None) -> Mapping[str, Cell]:
     figures, n = stage.figures, int(stage.figures.get("n") or 0)
-    accuracy, gap = float(figures["accuracy"] or 0.0), figures.get("gap")
+    accuracy = float(figures["accuracy"] or 0.0)
     aside = "kept aside (validation)" if figures.get("aside", 1) else "learnt from too"
     return {
         "cases": f"{n} cases {aside}" if n else None,
-        "accuracy": share(round(accuracy * n), n) if n else Measured(accuracy),
-        "balanced": Measured(_number(figures.get("balanced_accuracy")), n=n),
-        "gap": Measured(None if gap is None else 0.0 - float(gap), n=n),  # the detector counts it the other way round
+        "accuracy": None if here is None else here.accuracy,
+        "balanced": None if here is None else here.balanced,
+        "gap": None if here is None else here.gap,
+        "agreement": None if here is None else here.agreement,
+        "judged": share(round(accuracy * n), n) if n else Measured(accuracy),
         **{name: _count(figures.get(name)) for name in ("prototypes", "distinct", "sources")},
         "alarms": len(stage.alarms),
     }

@@ -26,6 +26,7 @@ from casebase.networks.resuming import Resuming
 from casebase.prototypes import Stage
 
 STAGES = ("warm", "joint", "push", "last layer", "pruning")
+LAST = "after pruning"
 BEFORE_HEAD = 0.25
 """How far a class's share may lie above its prior while the head is still +1 / -0.5."""
 Place = tuple[int, int, int]
@@ -56,6 +57,7 @@ class Run:
         self.net.eval()  # batch norms keep their statistics: those of small batches would drift
         self.patches: list[Place] | None = None
         self.logs: list[Stage] = []
+        self.earlier: dict[str, Tensors] = {}
         self._similar: Tensor | None = None
         self._kept: Resuming | None = None
         self._at, self._step, self._optimiser = 0, 0, dict[str, Any]()
@@ -139,8 +141,13 @@ class Run:
             vectors=_plain(net.vectors), mean=torch.zeros(self.data.maps.shape[1]), shift=torch.zeros(count),
             scale=torch.ones(count), head=_plain(net.head), bias=torch.zeros(len(self.data.classes)),
             add_on={name: _plain(value) for name, value in net.add_on.named_parameters()},
-            stage=net.stage.tuned() if isinstance(net.stage, LastStage) else {},
+            stage=net.stage.tuned() if isinstance(net.stage, LastStage) else {}, earlier=dict(self.earlier),
         )  # fmt: skip
+
+    def _weighed(self, vectors: Tensor, head: Tensor) -> Tensors:
+        """Vectors ``(P, D)`` under a head ``(K, P)`` of an earlier stage."""
+        count = len(vectors)
+        return Tensors(vectors, torch.zeros(0), torch.zeros(count), torch.ones(count), head, torch.zeros(len(head)))
 
     def _steps(self, name: str, number: int, total: int, optimiser: torch.optim.Adam, watch: Watch) -> None:
         """Steps of the whole cost, from where an interrupted run had come to."""
@@ -233,6 +240,8 @@ class Run:
             seconds=self._seconds(),
         )  # fmt: skip
         self._spent, self._began = 0.0, clock.seconds()
+        if name != LAST:
+            self.earlier[name] = self.tensors().weighed()
         told = {"n": len(rows), "aside": int(data.judged is not None)}
         self.logs.append(replace(found, figures={**found.figures, **told, **more}))
 
@@ -253,7 +262,9 @@ class Run:
             self._kept.save({
                 "at": self._at, "step": self._step, "optimiser": self._optimiser, "seconds": self._seconds(),
                 "net": self.net.state_dict(), "own": self.net.own, "of_class": self.of_class.tolist(),
-                "patches": self.patches, "logs": json.dumps([one.to_dict() for one in self.logs]),
+                "patches": self.patches,
+                "earlier": {name: [one.vectors, one.head] for name, one in self.earlier.items()},
+                "logs": json.dumps([one.to_dict() for one in self.logs]),
             })  # fmt: skip
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -264,6 +275,7 @@ class Run:
         self.patches = None if state["patches"] is None else [(int(a), int(b), int(c)) for a, b, c in state["patches"]]
         self.logs = [Stage.from_dict(one) for one in json.loads(state["logs"])]
         self._at, self._step, self._optimiser = int(state["at"]), int(state["step"]), dict(state["optimiser"])
+        self.earlier = {name: self._weighed(vectors, head) for name, (vectors, head) in state["earlier"].items()}
         self._spent, self._began = float(state["seconds"]), clock.seconds()
 
 

@@ -34,7 +34,8 @@ from casebase.reading import printable
 
 EPSILON = 1e-4
 """Of the log similarity, as published: log((d + 1) / (d + EPSILON))."""
-_STAGE, _ADD_ON = "stage.", "add_on."
+_STAGE, _ADD_ON, _EARLIER = "stage.", "add_on.", "earlier."
+_OWN = ("vectors", "shift", "scale", "head", "bias")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,9 @@ class Tensors:
     them. ``add_on`` are 1x1 convolutions by name: of ``classic`` ``0.weight (D, C, 1, 1)``, ``0.bias``, ``2.weight``,
     ``2.bias``, of ``signed`` ``weight (D, C, 1, 1)``; ``stage`` are tuned weights of the network's own stage by their
     full names, none where nothing was tuned.
+
+    ``earlier`` is how the set stood after earlier stages, by their names, under the same ``mean``, ``add_on`` and
+    ``stage``: so that what a stage cost can be measured on images that no stage has seen.
     """
 
     vectors: Tensor
@@ -56,6 +60,11 @@ class Tensors:
     bias: Tensor
     add_on: Mapping[str, Tensor] = field(default_factory=dict)
     stage: Mapping[str, Tensor] = field(default_factory=dict)
+    earlier: Mapping[str, Tensors] = field(default_factory=dict)
+
+    def weighed(self) -> Tensors:
+        """The vectors and their weights alone, as they are kept of an earlier stage."""
+        return replace(self, mean=torch.zeros(0), add_on={}, stage={}, earlier={})
 
     def kept(self, rows: Tensor) -> Tensors:
         """The same with only some prototypes: ``rows`` are their numbers ``(P',)``."""
@@ -178,6 +187,16 @@ class PrototypeReader:
         """What they say of maps of places ``(N, C, h, w)`` that are at hand."""
         return activations(torch.from_numpy(maps), self._tensors, self._found.profile)
 
+    def earlier(self, maps: Floats) -> dict[str, Floats]:
+        """Class scores ``(N, K)`` as the set stood after earlier stages of its training, by the stages' names."""
+        with torch.inference_mode():
+            cells = cells_of(torch.from_numpy(maps), self._tensors, self._found.profile)
+            found = {}
+            for name, one in self._tensors.earlier.items():
+                best = similarity_maps(cells, one.vectors, self._found.profile).amax((2, 3))
+                found[name] = _array(one.bias + ((best - one.shift) / one.scale) @ one.head.T)
+        return found
+
 
 def _engine(network: ExplainedNetwork, layer: str, stage: Mapping[str, Tensor]) -> Engine | None:
     """A second engine where the prototypes stand on tuned weights or another layer; else None."""
@@ -205,13 +224,15 @@ def _engine(network: ExplainedNetwork, layer: str, stage: Mapping[str, Tensor]) 
 
 def save(tensors: Tensors, path: Path) -> str:
     """Write the numbers to a safetensors file in one step; its SHA-256. Raises ``ModelError``."""
-    plain = {name: getattr(tensors, name) for name in ("vectors", "mean", "shift", "scale", "head", "bias")}
+    plain = {name: getattr(tensors, name) for name in ("mean", *_OWN)}
+    for stage, one in tensors.earlier.items():
+        plain |= {f"{_EARLIER}{stage}.{name}": getattr(one, name) for name in _OWN}
     plain |= {f"{_ADD_ON}{name}": value for name, value in tensors.add_on.items()}
     plain |= {f"{_STAGE}{name}": value for name, value in tensors.stage.items()}
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({n: v.detach().to("cpu", torch.float32).contiguous() for n, v in plain.items()}, aside)
+        save_file({n: v.detach().to("cpu", torch.float32).clone().contiguous() for n, v in plain.items()}, aside)
         aside.chmod(0o644)  # safetensors makes files that only their owner can read
         with aside.open("rb+") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -236,7 +257,9 @@ def load(path: Path, digest: str) -> Tensors:
                 "restore it, or run `casebase prototypes train` again"
             )
         state = load_file(path)
-        plain = {name: state[name] for name in ("vectors", "mean", "shift", "scale", "head", "bias")}
+        plain = {name: state[name] for name in ("mean", *_OWN)}
+        stages = sorted({n.removeprefix(_EARLIER).rpartition(".")[0] for n in state if n.startswith(_EARLIER)})
+        earlier = {stage: _weighed(state, f"{_EARLIER}{stage}.") for stage in stages}
     except FileNotFoundError:
         raise WeightsMissing(
             f"no {printable(path.name)} in {printable(str(path.parent))}; "
@@ -248,7 +271,14 @@ def load(path: Path, digest: str) -> Tensors:
         **plain,
         add_on={n.removeprefix(_ADD_ON): v for n, v in state.items() if n.startswith(_ADD_ON)},
         stage={n.removeprefix(_STAGE): v for n, v in state.items() if n.startswith(_STAGE)},
+        earlier=earlier,
     )
+
+
+def _weighed(state: Mapping[str, Tensor], before: str) -> Tensors:
+    """The vectors and weights of an earlier stage, whose names begin with ``before``."""
+    vectors, shift, scale, head, bias = (state[f"{before}{name}"] for name in _OWN)
+    return Tensors(vectors, torch.zeros(0), shift, scale, head, bias)
 
 
 def _array(value: Tensor) -> Floats:

@@ -9,7 +9,7 @@ centre becomes the real patch nearest to it. (2) One linear map of the cells is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ K_FEW, K_MANY, FEW = 5, 10, 2
 EVIDENT = 4
 """Cells of largest evidence taken from each image."""
 BLOCK = 32
+EARLIER = ("before push", "after push", "after head")
+"""Stages whose prototypes are kept, to be measured on other images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +106,7 @@ def make(task: Prepared, rows: CachedRows, watch: Watch, resuming: Resuming | No
         gone = {reason: count + more[reason] for reason, count in gone.items()}
     run.log("after pruning", vectors, of_class, patches, (similar, fitted), began, 0, facts=gone)
     watch("weighing the prototypes", 1, 1)
-    tensors = Tensors(
-        vectors=torch.from_numpy(vectors), mean=torch.from_numpy(run.mean), shift=_float(fitted.shift),
-        scale=_float(fitted.scale), head=_float(fitted.matrix), bias=_float(fitted.bias),
-        add_on={"weight": run.projection[:, :, None, None].clone()},
-    )  # fmt: skip
+    tensors = replace(run.tensors(vectors, fitted), earlier=run.earlier)
     facts = {"strength": fitted.strength, "loss": learnt.loss, "pruned": gone, "steps": steps}
     return Made(tensors, of_class, patches, fitted.weight, similar, run.stages, facts)
 
@@ -121,6 +119,7 @@ class _Run:
         self.mean = features.mean_cell(rows, task.learn)
         self.projection = torch.from_numpy(refine.start(rows, task.learn, self.mean, task.recipe.seed))
         self.stages: list[Stage] = []
+        self.earlier: dict[str, Tensors] = {}
         self._width = rows.rows(task.learn[:1]).shape[3]
 
     def cells(self, index: Places) -> tuple[NDArray[np.float32], Tensor]:
@@ -220,6 +219,8 @@ class _Run:
             name, weighed.scores(similar), similar, vectors=vectors, of_class=of_class, patches=patches, steps=steps,
             seconds=clock.seconds() - began, **told,
         )  # fmt: skip
+        if name in EARLIER:
+            self.earlier[name] = self.tensors(vectors, weighed).weighed()
         more = {f"pruned_{reason}": count for reason, count in (facts or {}).items()}
         self.stages.append(Stage(stage.name, {**stage.figures, **more}, stage.alarms, stage.steps, stage.seconds))
 
@@ -246,6 +247,14 @@ class _Run:
 
     def _similar(self, cells: Tensor, vectors: NDArray[np.float32]) -> Tensor:
         return torch.nn.functional.conv2d(cells, torch.from_numpy(vectors)[:, :, None, None])
+
+    def tensors(self, vectors: NDArray[np.float32], weighed: head.Head) -> Tensors:
+        """The numbers of prototypes under a head."""
+        return Tensors(
+            vectors=torch.from_numpy(vectors), mean=torch.from_numpy(self.mean), shift=_float(weighed.shift),
+            scale=_float(weighed.scale), head=_float(weighed.matrix), bias=_float(weighed.bias),
+            add_on={"weight": self.projection[:, :, None, None].clone()},
+        )  # fmt: skip
 
     def _plain(self) -> Tensors:
         nothing = torch.zeros(0)

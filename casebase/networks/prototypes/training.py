@@ -80,11 +80,17 @@ def _classic(task: Prepared, folder: Path, watch: Watch) -> signed.Made:
         judged=task.judge if task.aside else None, labels=in_network(task.label),
         reference=None if task.reference is None else in_network(task.reference),
     )  # fmt: skip
-    tensors = replace(made.tensors, head=made.tensors.head[place], bias=made.tensors.bias[place])
+    tensors = _of_classes(made.tensors, place)
     of_class = np.array([int(np.flatnonzero(place == name)[0]) for name in made.of_class.tolist()], np.intp)
     weight = tensors.head.numpy()[of_class, np.arange(len(of_class))].astype(np.float64)
     similar = _similarities(task, tensors, watch)
     return signed.Made(tensors, of_class, list(made.patches), weight, similar, list(made.stages), made.settings)
+
+
+def _of_classes(tensors: Tensors, place: NDArray[np.intp]) -> Tensors:
+    """The head's rows of some classes alone, after earlier stages too."""
+    earlier = {name: _of_classes(one, place) for name, one in tensors.earlier.items()}
+    return replace(tensors, head=tensors.head[place], bias=tensors.bias[place], earlier=earlier)
 
 
 def _similarities(task: Prepared, tensors: Tensors, watch: Watch) -> NDArray[np.float32]:

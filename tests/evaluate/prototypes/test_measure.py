@@ -65,10 +65,11 @@ def test_prototypes_that_find_the_colours_stand_beside_the_network(tmp_path: Pat
         ("signed", "start"),
         ("signed", "head"),
     ]
-    stage = _rows(found, "stages")[0]
-    assert (_value(stage["accuracy"]), _value(stage["gap"])) == (0.8, -0.05)
-    assert isinstance(stage["accuracy"], Measured)
-    assert stage["accuracy"].n == 20
+    stage, last = _rows(found, "stages")[:2]
+    assert (_value(stage["accuracy"]), _value(stage["gap"])) == (0.5, -0.5)  # all were called red after that stage
+    assert isinstance(stage["judged"], Measured)
+    assert (_value(stage["judged"]), stage["judged"].n) == (0.8, 20)
+    assert last["accuracy"] == _rows(found, "standing")[1]["accuracy"]
     made = _rows(found, "makeup")[0]
     assert (made["count"], made["per_class"], _value(made["sources"])) == (2, "1", 1.0)
     assert _value(made["purity"]) == 1.0

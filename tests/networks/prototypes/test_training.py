@@ -99,6 +99,21 @@ def test_the_stages_are_told_in_order_with_their_figures(made) -> None:
     assert type(found).from_dict(found.to_dict()).to_dict() == found.to_dict()
 
 
+def test_how_it_stood_after_earlier_stages_can_be_asked_of_any_image(net, those, made, tmp_path: Path) -> None:
+    found, tensors = made
+    back = model.load(tmp_path / "p", model.save(tensors, tmp_path / "p"))
+    reader = model.PrototypeReader(net, found, back)
+    maps = reader.maps(those.views[np.arange(len(those))])
+    told = reader.earlier(maps)
+    assert set(told) == {"before push", "after push", "after head"}
+    judged = {stage.name: stage.figures["accuracy"] for stage in found.stages}
+    labels = np.array([found.classes.index(name) for name in those.labels])
+    assert (told["after push"].argmax(1) == labels).mean() == pytest.approx(judged["after push"], abs=0.051)
+    # after the head nothing but weights changes: all but the pruned prototypes are those of the end
+    kept = [int((back.earlier["after head"].vectors @ vector).argmax()) for vector in back.vectors]
+    assert torch.equal(back.earlier["after head"].vectors[kept], back.vectors)
+
+
 def test_the_same_seed_gives_the_same_prototypes(net, those, made, tmp_path: Path) -> None:
     again, tensors = training.train(net, those, QUICK, tmp_path / "w", silent)
     assert [one.patch for one in again.prototypes] == [one.patch for one in made[0].prototypes]
