@@ -118,7 +118,7 @@ class Engine:
 
     def _prepare(self, module: nn.Module) -> nn.Module:
         module.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        net = fused(module, self._size)
+        net = fused(module, self._size, self._anatomy.layer)
         for part in net.modules():
             if part.training:
                 raise ModelError("the network is not in eval mode")
@@ -156,16 +156,17 @@ class Engine:
             net.get_submodule(self._anatomy.head).register_forward_pre_hook(at_head)
 
 
-def fused(module: nn.Module, size: tuple[int, int]) -> nn.Module:
+def fused(module: nn.Module, size: tuple[int, int], tapped: str | None = None) -> nn.Module:
     """A shared copy in eval mode whose batch norms are folded into the convolutions before them.
 
     Unlike ``torch.fx``'s own fusion it keeps every container, so layers can still be named and tapped: the trace is
-    used only to find the pairs. Networks that cannot be traced, or that differ afterwards, come back unfused.
+    used only to find the pairs. Networks that cannot be traced, or that differ afterwards, come back unfused; so does
+    the convolution ``tapped``, whose own output is wanted and not that of the norm after it.
     Source: B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference", 2018, section 3.2, https://arxiv.org/abs/1712.05877.
     """
     plain = shared_copy(module).eval()
-    pairs = _pairs(plain)
+    pairs = [(conv, norm) for conv, norm in _pairs(plain) if conv != tapped]
     if not pairs:
         return plain
     net = shared_copy(module).eval()

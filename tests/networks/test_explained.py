@@ -203,6 +203,22 @@ def test_a_layer_can_be_named(resnet: ExplainedNetwork) -> None:
             ExplainedNetwork(resnet.loaded, layer=wrong)
 
 
+def test_a_named_convolution_gives_its_own_output_and_not_that_of_the_norm_after_it() -> None:
+    loaded = small("torchvision:resnet18")
+    norm = loaded.module.get_submodule("layer4.1.bn2")
+    assert isinstance(norm, torch.nn.BatchNorm2d)
+    with torch.no_grad():
+        norm.bias.fill_(3.0)
+    network = ExplainedNetwork(loaded, layer="layer4.1.conv2")
+    views = views_for(loaded, 2)
+    seen: list[torch.Tensor] = []
+    handle = network.module.get_submodule("layer4.1.conv2").register_forward_hook(lambda *told: seen.append(told[2]))
+    with torch.no_grad():
+        network.module(torch.from_numpy(network.preprocess.normalise(views)))
+    handle.remove()
+    assert network.read_maps(views)[1] == pytest.approx(seen[0].numpy(), abs=1e-3)
+
+
 def test_no_images_give_no_rows(resnet: ExplainedNetwork) -> None:
     none = np.zeros((0, 64, 64, 3), np.uint8)
     assert resnet.read(none).features.shape == (0, 512)
