@@ -178,7 +178,8 @@ def stages(told: Sequence[Stage], out: Console) -> None:
         which = (
             "set aside from the training" if judged.get("aside") else "that were learnt from, too few to set any aside"
         )
-        _print(out, f"judged on {judged['n']} cases {which}; gap: network less prototypes, in points")
+        against = "a linear head that learnt from as much" if judged.get("aside") else "network"
+        _print(out, f"judged on {judged['n']} cases {which}; gap: prototypes less {against}, in points")
     for one in told:
         for alarm in one.alarms:
             _print(out, f"! {printable(one.name)}: {printable(alarm)}")
@@ -189,8 +190,8 @@ def _share(value: float | None) -> str:
 
 
 def _points(value: float | None) -> str:
-    """A difference of shares in points."""
-    return "-" if value is None else f"{100 * value:+.1f}"
+    """How far behind in points, below 0 where the prototypes are worse; the detector counts it the other way round."""
+    return "-" if value is None else f"{0.0 - 100 * value:+.1f}"
 
 
 def _count(value: float | None, of_all: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +59,9 @@ def train_prototypes(
         cases = training_cases(store, network, settings, progress, announce)
         chosen = replace(recipe, seed=settings.seed)
         found, tensors = train(network, cases, chosen, folder / recipe.profile, progress, fresh=fresh)
-        return _kept(store, found, tensors)
+        kept = _kept(store, found, tensors)
+        shutil.rmtree(folder / recipe.profile, ignore_errors=True)  # not before: a full disk or a lock costs no minutes
+        return kept
 
 
 def training_cases(

@@ -44,6 +44,7 @@ def test_a_training_ends_with_its_stages_and_what_to_type_next(base: Path, call:
         assert column in head
     assert f"next: casebase prototypes show --profile signed --base {base}" in done.out
     assert f"next: casebase evaluate prototypes --profile signed --base {base}" in done.out
+    assert "gap: prototypes less network, in points" in done.out  # too few cases to set any aside
     assert "reading: 30 to do" in done.err
 
 
@@ -265,6 +266,15 @@ def test_prototypes_of_the_network_before_are_an_error_until_new_ones_are_learne
     assert any("explain the network" in one["what"] and not one["harmless"] for one in found)
     call(*TRAIN, "--base", trained, "--json").expect(0)
     assert call("prototypes", "show", "--base", trained, "--json").expect(0).json["classifier"] == new
+
+
+def test_what_was_computed_is_removed_only_once_the_prototypes_are_kept(base: Path, call: Call) -> None:
+    work = base / "prototypes" / "signed"
+    with lock.writer(base, "index"):
+        assert "is being written" in call(*TRAIN, "--base", base).expect(5).err
+    assert (work / "maps.rows").exists()
+    call(*TRAIN, "--base", base, "--json").expect(0)
+    assert not work.exists()
 
 
 def test_cases_whose_files_are_gone_or_changed_are_left_out_and_told(own: Path, photos: Path, call: Call) -> None:

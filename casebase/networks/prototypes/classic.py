@@ -84,10 +84,10 @@ def classic(
     return Outcome(run.tensors(), run.of_class, list(run.patches or ()), run.grid, list(run.logs), done)
 
 
-def forget(folder: Path) -> None:
-    """Remove state and cached inputs: the prototypes are kept elsewhere by now."""
+def forget(folder: Path, *, inputs: bool = True) -> None:
+    """Remove state and, unless another try may want them, cached ``inputs``."""
     Resuming(folder, {}).forget_state()
-    for name in ("stage-inputs", "stage-maps"):
+    for name in ("stage-inputs", "stage-maps") if inputs else ():
         for path in folder.glob(f"{name}.*"):
             path.unlink(missing_ok=True)
 

@@ -73,6 +73,13 @@ def prepare(network: ExplainedNetwork, cases: TrainingCases, recipe: PrototypeRe
             + (f"choose --k {fewest - 1} or fewer" if fewest > 1 else "index more images of it")
         )
     known = network.classes or ()
+    strange = [name for name in counts if known and name not in known]
+    if strange:
+        n = sum(counts[name] for name in strange)
+        raise DataError(
+            f"--target labels fits the network's own classes, and {n} of {len(cases)} cases are labelled otherwise, "
+            f"{printable(strange[0])!r} for one; use --target predicted, or index them again with labels it knows"
+        )
     order = {name: place for place, name in enumerate(known)}
     classes = tuple(sorted(counts, key=lambda name: (order.get(name, len(order)), name)))
     place = {name: number for number, name in enumerate(classes)}

@@ -233,8 +233,9 @@ class _Run:
         count = len(task.classes)
         weights = features.evidence(task.network, task.classes)
         if weights is None or task.network.classes is None:
+            answers = np.where(task.predicted < 0, task.target, task.predicted)[task.learn]
             soft = np.full((len(task.learn), count), 0.1 / count, np.float32)
-            soft[np.arange(len(task.learn)), task.target[task.learn]] += 0.9
+            soft[np.arange(len(task.learn)), answers] += 0.9
             return soft
         bias = task.network.head_weights()[1]
         rows = [task.network.classes.index(name) for name in task.classes]

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from casebase import __version__, clock
+from casebase import __version__, clock, hashing
+from casebase.errors import Diverged, GateFailed
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.prototypes import classic, features, gates, signed
 from casebase.networks.prototypes.model import Mapper, Tensors, activations
@@ -36,10 +37,10 @@ def train(
 ) -> tuple[PrototypeSet, Tensors]:
     """Make a set of prototypes for a network; ``digest`` is empty until the tensors are saved.
 
-    ``folder`` keeps what was computed, so that the same call goes on after an interruption; ``fresh`` begins anew; it
-    is removed at the end. Raises ``GateFailed`` where no explanation may be handed over, ``UsageError`` and
-    ``DataError`` for cases too few for the recipe, ``NoTargetLayer`` for a network without a map of places,
-    ``ModelError`` for what cannot be learnt from.
+    ``folder`` keeps what was computed, so that the same call goes on after an interruption; ``fresh`` begins anew; who
+    calls removes it once the set is kept. Raises ``GateFailed`` where no explanation may be handed over, ``Diverged``,
+    ``UsageError`` and ``DataError`` for cases too few for the recipe, ``NoTargetLayer`` for a network without a map of
+    places, ``ModelError`` for what cannot be learnt from.
     """
     began = clock.seconds()
     read = features.at_layer(network, recipe.layer)
@@ -51,10 +52,14 @@ def train(
     task = prepare(read, cases, recipe, k)
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    made = _made(task, folder, watch)
-    found = _set(task, made, network)
-    gates.check(task, found.stages, [one.purity for one in found.prototypes])
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        made = _made(task, folder, watch)
+        found = _set(task, made, network)
+        gates.check(task, found.stages, [one.purity for one in found.prototypes])
+    except (Diverged, GateFailed):  # both name other choices to try: nothing to go on with, but the maps are kept
+        Resuming(folder, {}).forget_state()
+        classic.forget(folder / CLASSIC, inputs=False)
+        raise
     settings = {**found.settings, "seconds": clock.seconds() - began}
     return replace(found, settings=settings), made.tensors
 
@@ -64,7 +69,7 @@ def _made(task: Prepared, folder: Path, watch: Watch) -> signed.Made:
     fair = held_against(task, rows)
     if task.recipe.profile == SIGNED:
         return signed.make(fair, rows, watch, Resuming(folder, _key(task)))
-    return _classic(fair, folder / "classic", watch)
+    return _classic(fair, folder / CLASSIC, watch)
 
 
 def _classic(task: Prepared, folder: Path, watch: Watch) -> signed.Made:
@@ -112,6 +117,7 @@ def _key(task: Prepared) -> Mapping[str, Any]:
         "network": task.network.classifier_fingerprint, "layer": task.network.spatial_layer, "k": task.k,
         "target": recipe.target, "steps": recipe.steps, "seed": recipe.seed, "cases": list(task.cases.pixel_hashes),
         "called": list(task.cases.predicted), "labels": list(task.cases.labels), "torch": torch.__version__,
+        "learnt from": hashing.of_json({"rows": task.learn.tolist()}),
     }  # fmt: skip
 
 
