@@ -42,8 +42,9 @@ class Patch:
 class Prototype:
     """One part of a class. ``number`` is its place in the set and never changes within it.
 
-    ``weight`` >= 0 is its share in its class's score; ``purity`` the share of class members among the ten validation
-    images most similar to it, on ``purity_n`` images, None where there were none; ``decides`` the share of the
+    ``weight`` >= 0 is its share in its class's score; ``purity`` the share of class members among the ten images most
+    similar to it, ``purity_n`` of those set aside from the training (or, too few for that, of all but its own), None
+    where there were none; ``decides`` the share of the
     training images called ``of_class`` in which it is the largest contribution.
     """
 

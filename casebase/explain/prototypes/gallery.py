@@ -17,7 +17,7 @@ from casebase.reading import percent, printable
 
 ALIKE = 0.8
 """Prototypes of a class whose cosines are above this on average show one cue several times."""
-_HEADS = ("stage", "balanced accuracy", "network", "gap", "agreement", "prototypes", "distinct", "sources")
+_HEADS = ("stage", "balanced accuracy", "held against", "gap", "agreement", "prototypes", "distinct", "sources")
 
 
 def page(
@@ -80,17 +80,28 @@ def stages(log: Sequence[Stage]) -> StageTable:
         [
             printable(one.name),
             *(_share(one.figures.get(name)) for name in ("balanced_accuracy", "network_balanced_accuracy")),
-            _points(one.figures.get("gap")),
+            _points(one.figures.get("gap")),  # the detector counts it the other way round
             _share(one.figures.get("agreement")),
             *(_whole(one.figures.get(name)) for name in ("prototypes", "distinct", "sources")),
         ]
         for one in log
     ]
-    note = (
-        "Balanced accuracy of the prototypes and of the network on the same held-out images; gap: network less "
-        "prototypes, in points; agreement: how often both give the same answer."
+    return StageTable(_HEADS, rows, _judged(log[-1].figures if log else {}))
+
+
+def _judged(figures: Mapping[str, float | int | None]) -> str:
+    """On which cases the stages were judged, and what they were held against there."""
+    n = counted(int(figures.get("n") or 0), "case")
+    if figures.get("aside", 1):
+        on = f"the {n} set aside from the training" if figures.get("n") else "cases set aside from the training"
+        against = "a linear head on the network's features that has learnt from as much as they have"
+    else:
+        on = f"the {n} they were learnt from, too few to set any aside"
+        against = "the network"
+    return (
+        f"Balanced accuracy of the prototypes on {on}, and there of what they are held against: {against}; gap: "
+        "prototypes less that, in points; agreement: how often they answer as the network itself does."
     )
-    return StageTable(_HEADS, rows, note)
 
 
 def reading(found: PrototypeSet) -> list[Statement]:
@@ -99,11 +110,15 @@ def reading(found: PrototypeSet) -> list[Statement]:
         Statement(part_words.seen(found.grid, found.receptive_field, found.view)),
         Statement(
             "A prototype is a patch of one case. Weight: its share in its class's score. Decides: in how many of the "
-            "training images called so it is the largest contribution. Purity: how many of the held-out images most "
-            "like it are of its class; with two classes half of them are by chance."
+            f"training images called so it is the largest contribution. Purity: how many of the cases {_aside(found)} "
+            "that are most like it are of its class; with two classes half of them are by chance."
         ),
         *(Statement(one) for one in part_words.READING),
     ]
+
+
+def _aside(found: PrototypeSet) -> str:
+    return "set aside from the training" if found.settings.get("aside", True) else "learnt from, its own left out,"
 
 
 def _of_class(
@@ -157,7 +172,7 @@ def _share(value: float | None) -> str:
 
 
 def _points(value: float | None) -> str:
-    return "–" if value is None else part_words.signed(100 * value, 1)
+    return "–" if value is None else part_words.signed(-100 * value, 1)
 
 
 def _whole(value: float | None) -> str:

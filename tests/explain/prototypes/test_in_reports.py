@@ -22,6 +22,7 @@ from casebase.cases import Case, Status
 from casebase.cli.render_prototypes import terminal_parts, terminal_set
 from casebase.cli.render_terminal import terminal
 from casebase.errors import NotFound, StorageFailed, UsageError
+from casebase.explain.prototypes import gallery
 from casebase.explain.prototypes.pages import PrototypePages
 from casebase.explain.render_html import HtmlRenderer
 from casebase.explain.render_json import dumps
@@ -30,7 +31,7 @@ from casebase.explanations import Explanation, Level
 from casebase.indexer.toy import SPECIES, draw
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.prototypes.model import PrototypeReader, Tensors
-from casebase.prototypes import cell_box
+from casebase.prototypes import Stage, cell_box
 from tests.explain.prototypes.planted import a_set
 from tests.explain.prototypes.test_matching import Counted
 from tests.explain.test_render_html import EVIL, Page
@@ -234,7 +235,7 @@ def test_warnings_of_the_last_stage_stand_in_front(
     assert page.warnings[0].text == "A class takes everything."
     assert page.warnings[0].level == Level.ALARM
     assert "several views of one cue" in page.warnings[1].text
-    assert page.stages.rows[1][:5] == ["head", "90.0 %", "93.0 %", "+3.0", "95.0 %"]
+    assert page.stages.rows[1][:5] == ["head", "90.0 %", "93.0 %", "−3.0", "95.0 %"]
     assert page.stages.rows[0][1:] == ["–"] * 7
     text = PrototypePages().page(page)
     assert text.index("A class takes everything") < text.index("Prototype 0")
@@ -293,3 +294,17 @@ def test_a_page_is_written_whole_or_not_at_all(
     with pytest.raises(StorageFailed, match="name another file"):
         page.save(tmp_path / "nowhere" / "x.html")
     assert [one.name for one in tmp_path.iterdir()] == ["x.html"]
+
+
+@pytest.mark.parametrize(
+    ("aside", "on", "against"),
+    [
+        (1, "the 40 cases set aside from the training", "a linear head"),
+        (0, "the 40 cases they were learnt from", "the network;"),
+    ],
+)
+def test_the_log_says_what_it_was_judged_on_and_held_against(aside: int, on: str, against: str) -> None:
+    told = gallery.stages([Stage("after pruning", {"balanced_accuracy": 0.9, "gap": 0.03, "n": 40, "aside": aside})])
+    assert on in told.note
+    assert f"held against: {against}" in told.note
+    assert told.rows[0][3] == "−3.0"
