@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
+from casebase.explain.deletion import blurred
 from casebase.prototypes import Activation, cell_box
 
 MATCHES = 3
@@ -60,12 +60,12 @@ def random_cells(matched: Cells, grid: tuple[int, int], random: np.random.Genera
 def hiding(view: View, cells: Cells, grid: tuple[int, int]) -> View:
     """A view ``(H, W, 3)`` whose ``cells (m, 2)`` are blurred beyond recognition."""
     height, width = view.shape[:2]
-    blurred = np.asarray(Image.fromarray(view).filter(ImageFilter.GaussianBlur(max(height, width) / 12)))
+    soft = blurred(view)
     out = view.copy()
     for row, column in cells.tolist():
         left, top, right, bottom = cell_box(row, column, grid)
         part = slice(round(top * height), round(bottom * height)), slice(round(left * width), round(right * width))
-        out[part] = blurred[part]
+        out[part] = soft[part]
     return out
 
 
