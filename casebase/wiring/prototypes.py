@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 from casebase import folders
 from casebase.cases import Status
 from casebase.commands import named, typed
-from casebase.errors import DataError, EmptyCaseBase, FingerprintMismatch, ModelError, NoTargetLayer, NotFound
+from casebase.errors import (
+    DataError,
+    EmptyCaseBase,
+    FingerprintMismatch,
+    ModelError,
+    NoTargetLayer,
+    NotFound,
+    WeightsMissing,
+)
 from casebase.indexer.views import Seeing, decode
 from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases, Watch
 from casebase.prototypes import SIGNED, PrototypeSet
@@ -139,7 +147,13 @@ def prototype_view(
     from casebase.networks.prototypes import model
 
     place = prototype_rows.tensor_file(store.folder, found.profile, found.digest)
-    return model.PrototypeReader(network, found, model.load(place, found.digest))
+    try:
+        tensors = model.load(place, found.digest)
+    except WeightsMissing:
+        if store.prototype_digest(profile) == found.digest:
+            raise
+        return prototype_view(store, network, profile)  # a training has just put others in their place
+    return model.PrototypeReader(network, found, tensors)
 
 
 def _of_network(store: SqlCaseStore, found: PrototypeSet | None, network: str | None) -> PrototypeSet | None:

@@ -295,6 +295,29 @@ def test_a_second_training_and_a_writer_are_told_who_is_at_it(trained: Path, cal
     call("verify", "--base", trained).expect(0)
 
 
+def test_a_set_that_is_replaced_while_it_is_read_is_read_anew(
+    trained: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from casebase.networks.prototypes import model
+
+    (old,) = vectors_in(trained)
+    kept, load, asked = old.read_bytes(), model.load, []
+
+    def slow(path: Path, digest: str) -> model.Tensors:
+        asked.append(path)
+        if len(asked) == 1:
+            call(*TRAIN[:2], "--k", 1, "--steps", 5, "--base", trained, "--json").expect(0)
+        return load(path, digest)
+
+    monkeypatch.setattr(model, "load", slow)
+    shown = call("prototypes", "show", "--base", trained, "--json").expect(0).json
+    (new,) = vectors_in(trained)
+    assert asked == [old, new]
+    assert old != new
+    assert kept != new.read_bytes()
+    assert new.name.split("-")[-1].startswith(shown["digest"][:16])
+
+
 def test_a_class_with_fewer_images_than_prototypes(trained: Path, call: Call) -> None:
     said = call("prototypes", "train", "--k", 500, "--base", trained).expect(2).sentence
     assert "the class 'cat' has 10 cases, too few for 500 prototypes" in said
