@@ -107,10 +107,6 @@ def _stage(stage: Stage, here: Standing | None) -> Mapping[str, Cell]:
     }
 
 
-def _number(value: float | None) -> float | None:
-    return None if value is None else float(value)
-
-
 def _count(value: float | None) -> int | None:
     return None if value is None else int(value)
 
