@@ -19,6 +19,7 @@ PARTS = {
     "dossier": "benchmarks.dossier_bench",
     "road": "benchmarks.road_bench",
     "saliency": "benchmarks.saliency_bench",
+    "prototypes": "benchmarks.prototypes_bench",
 }
 OUT = Path(__file__).parent / "RESULTS.md"
 
