@@ -20,7 +20,8 @@ from casebase.errors import (
     WeightsMissing,
 )
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.prototypes import features, model, refine, signed, training
+from casebase.networks.prototypes import features, model, prepared, refine, signed, training
+from casebase.networks.prototypes.cache import CachedRows
 from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases
 from tests.networks.conftest import small, views_for
 from tests.networks.prototypes.made import Counting, cases, network, pictures
@@ -255,6 +256,73 @@ def test_without_a_head_over_the_map_the_network_still_says_what_it_predicted() 
     assert said.sum(1) == pytest.approx(np.ones(3))
 
 
+@pytest.mark.parametrize("profile", ["signed", "classic"])
+def test_nothing_is_learnt_from_the_cases_that_are_judged_by(tmp_path: Path, monkeypatch, profile: str) -> None:
+    monkeypatch.setattr(prepared, "FEWEST_JUDGES", 6)
+    views, labels = pictures(24)
+    net = network(views, labels)
+    those = cases(net, views, labels)
+    recipe = PrototypeRecipe(profile, k=2, steps=2)
+    task = prepared.prepare(net, those, recipe, 2)
+    assert task.aside
+    assert not set(task.learn) & set(task.judge)
+    spoilt = views.copy()
+    spoilt[task.judge] = np.random.default_rng(0).integers(0, 256, (len(task.judge), *views.shape[1:]))
+    monkeypatch.setattr(training.gates, "check", lambda *_given: None)
+    (one, first), (other, second) = (
+        training.train(net, replace(those, views=Counting(seen, [])), recipe, tmp_path / str(n), silent)
+        for n, seen in enumerate((views, spoilt))
+    )
+    for name in ("vectors", "mean", "shift", "scale", "head", "bias"):
+        assert torch.equal(getattr(first, name), getattr(second, name)), name
+    assert [each.patch for each in one.prototypes] == [each.patch for each in other.prototypes]
+    assert one.stages[-1].figures["accuracy"] != other.stages[-1].figures["accuracy"]
+    assert {each.figures["n"] for each in one.stages} == {len(task.judge)}
+
+
+def test_stages_are_held_against_what_has_learnt_from_as_much(net, those, tmp_path: Path, monkeypatch) -> None:
+    """Not against the network's answers to cases it has seen itself; where none is set aside, there is nothing else."""
+    rng = np.random.default_rng(0)
+    target = np.repeat([0, 1], 40)
+    maps = rng.normal(size=(80, 6, 1, 1)).astype(np.float32)
+    maps[:, 0, 0, 0] += 4 * target
+    maps[60:70, 0, 0, 0] -= 4  # ten cases set aside that look like the other class
+    rows = CachedRows(tmp_path, "maps", maps.shape, {})
+    rows.put(np.arange(80), maps)
+    judge = np.r_[10:20, 60:70]
+    task = prepared.Prepared(
+        net, replace(those, ids=[str(n) for n in range(80)]), QUICK, 2, ("class 0", "class 1"), target, target, target,
+        np.setdiff1d(np.arange(80), judge), judge, True,
+    )  # fmt: skip
+    found = prepared.held_against(task, rows)
+    assert found.reference is not None
+    assert (found.reference[60:70] == 0).mean() >= 0.8  # the network says 1, as it has learnt by heart
+    told = {"vectors": rng.normal(size=(2, 3)), "of_class": np.array([0, 1]), "patches": None}
+    stage = found.stage("s", np.eye(2)[target], rng.normal(size=(80, 2)), **told)
+    assert stage.figures["network_balanced_accuracy"] == pytest.approx(
+        np.mean([(found.reference[judge] == target[judge])[part].mean() for part in (slice(10), slice(10, 20))])
+    )
+    assert prepared.held_against(replace(task, aside=False), rows).reference is None
+    given: list[prepared.Prepared] = []
+    monkeypatch.setattr(training.signed, "make", lambda fair, *_more: given.append(fair))
+    monkeypatch.setattr(training, "held_against", lambda task, _rows: replace(task, reference=task.predicted))
+    training._made(prepared.prepare(net, those, QUICK, 2), tmp_path / "w", silent)
+    assert given[0].reference is not None
+
+
+def test_a_prototype_is_not_weighed_by_its_likeness_to_itself() -> None:
+    maps = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.8, 0.6], [0.0, 1.0]])[:, :, None, None]
+    task = SimpleNamespace(cases=range(4), learn=np.arange(3), target=np.array([0, 0, 0, 1]))
+    run = SimpleNamespace(
+        task=task, cells=lambda block: (None, maps[block]),
+        _similar=lambda cells, vectors: model.similarity_maps(cells, torch.from_numpy(vectors), "signed"),
+    )  # fmt: skip
+    vectors = maps[:1, :, 0, 0].numpy()
+    found = signed._Run.similarities(run, vectors, [(0, 0, 0)], np.array([0]))
+    assert found[:, 0] == pytest.approx([0.8, 0.6, 0.8, 0.0])
+    assert signed._Run.similarities(run, vectors, None, np.array([0]))[0, 0] == 1.0
+
+
 def test_a_network_without_places_is_told_what_is_left(those, tmp_path: Path) -> None:
     loaded = small("torchvision:vit_b_16", 2, size=None)
     vit = ExplainedNetwork(replace(loaded, classes=("class 0", "class 1")))
@@ -280,8 +348,6 @@ def test_the_receptive_field_is_the_textbook_one() -> None:
 
 
 def test_wide_maps_start_from_their_principal_axes(tmp_path: Path) -> None:
-    from casebase.networks.prototypes.cache import CachedRows
-
     rng = np.random.default_rng(0)
     maps = np.zeros((6, 600, 2, 2), np.float32)
     maps[:, 3] = 5 * rng.normal(size=(6, 2, 2))
