@@ -21,6 +21,7 @@ from benchmarks.prototypes_bench import (
     Trainings,
     by_formula,
     evidence_rows,
+    gates_open,
     parts,
     short_classic,
     silent,
@@ -28,8 +29,10 @@ from benchmarks.prototypes_bench import (
     training_rows,
 )  # fmt: skip
 from benchmarks.timing import Lap, rounds
+from casebase.errors import GateFailed
 from casebase.evaluations import Measured
 from casebase.networks.explained import ExplainedNetwork
+from casebase.networks.prototypes import gates
 from casebase.networks.prototypes.model import PrototypeReader, Tensors
 from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases
 from casebase.networks.prototypes.training import train
@@ -126,6 +129,21 @@ def test_the_rows_of_the_training_have_the_bar_and_the_accuracy_beside_them() ->
     assert rows[0].passed
     assert "signed 93.0 % (88.0–97.0), n = 100" in rows[0].note
     assert [row.figure.median for row in rows if row.unit == " cases/s"] == [25.0, 25.0]
+
+
+def test_a_gate_that_is_overruled_is_told_and_stands_again_afterwards(
+    net: ExplainedNetwork, those: TrainingCases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_given: object) -> None:
+        raise GateFailed("no class takes them all")
+
+    monkeypatch.setattr(gates, "check", refusing)
+    refused: list[str] = []
+    with gates_open(refused):
+        assert train(net, those, RECIPE, tmp_path / "w", silent)[0].prototypes
+    assert refused == ["no class takes them all"]
+    with pytest.raises(GateFailed):
+        train(net, those, RECIPE, tmp_path / "w", silent)
 
 
 def test_a_third_of_every_class_is_held_out_and_comes_class_by_class_in_turn(tmp_path: Path) -> None:
