@@ -101,7 +101,7 @@ class Gathering:
                 self.peaks.append(self._peaks(one, item))
             elif self.asked.parts is not None:
                 self.peaks.append(np.full((len(one.similarity), 2), np.nan))
-            top = int(Sight.of([one], len(one.similarity), len(one.scores)).top[0])
+            top = int(self._sight([one]).top[0])
             self.aims.append(None if item.mask is None else aims(one.maps[top], *item.mask))
 
     def again(self, said: Sequence[Activation], block: Sequence[Item], encoded: Mapping[int | None, Views]) -> None:
@@ -125,12 +125,17 @@ class Gathering:
             for one, called in zip(said[:left], sight.called.tolist(), strict=False)
         ]
         for one in checked(view, [item.view for item in block[:left]], found, self.asked.seed):
-            matches = [match for several in one.matches.values() for match in several]
+            matches = [
+                match
+                for target, several in one.matches.items()
+                for match in several
+                if match.contribution > 0.0 and match.prototype.of_class == target  # absence has no place
+            ]
             self.checks.append([match.check for match in matches if match.check is not None])
 
     def result(self) -> Look:
         """Everything gathered."""
-        empty = Sight.of([], len(self.candidate.owners), len(self.candidate.found.classes))
+        empty = Sight.of([], self.candidate.owners, len(self.candidate.found.classes))
         return Look(
             joined([empty, *self.sights]), np.array(self.peaks) if self.peaks else None, self.aims, self.steady,
             self.kept, {quality: joined(several) for quality, several in self.swaps.items()}, self.drops, self.checks,
@@ -138,7 +143,7 @@ class Gathering:
         )  # fmt: skip
 
     def _sight(self, said: Sequence[Activation]) -> Sight:
-        return Sight.of(said, len(self.candidate.owners), len(self.candidate.found.classes))
+        return Sight.of(said, self.candidate.owners, len(self.candidate.found.classes))
 
     def _peaks(self, one: Activation, item: Item) -> NDArray[np.float64]:
         """Where each prototype of the image's own class is strongest ``(P, 2)``; NaN for the others."""
@@ -159,7 +164,7 @@ class Gathering:
 
     def _drop(self, seen: Activation, item: Item, called: int) -> hidden.Drop | None:
         grid = (seen.maps.shape[1], seen.maps.shape[2])
-        matched = hidden.matched_cells(seen, called)
+        matched = hidden.matched_cells(seen, called, self.candidate.owners == called)
         others = hidden.random_cells(matched, grid, _random(item, self.asked.seed, "cells"))
         if not len(others):
             return None

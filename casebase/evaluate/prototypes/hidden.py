@@ -35,15 +35,18 @@ class Drop:
     score_random: float
 
 
-def matched_cells(seen: Activation, target: int, most: int = MATCHES) -> Cells:
-    """The cells ``(m, 2)`` of the largest positive contributions to a class, each cell once, the strongest first."""
+def matched_cells(seen: Activation, target: int, own: NDArray[np.bool_], most: int = MATCHES) -> Cells:
+    """The cells ``(m, 2)`` where a class's ``own (P,)`` prototypes add most to it, each cell once, the strongest first.
+
+    None where nothing of the class is found: an answer from the absence of others has no place in the image.
+    """
     order = np.argsort(-seen.contributions[target], kind="stable")
     chosen: list[tuple[int, int]] = []
     for number in order.tolist():
         row, column = seen.cells[number].tolist()
         if seen.contributions[target][number] <= 0.0 or len(chosen) == most:
             break
-        if (row, column) not in chosen:
+        if own[number] and (row, column) not in chosen:
             chosen.append((row, column))
     return np.array(chosen, np.intp).reshape(-1, 2)
 

@@ -39,25 +39,28 @@ class Candidate:
 class Sight:
     """``similarity (n, P)`` of the best cells ``(n, P, 2)`` (row, column), class scores ``(n, C)``.
 
-    ``support (n, P)`` is what each prototype adds to the score of the class that the prototypes choose.
+    ``support (n, P)`` is what each prototype adds to the score of the class that the prototypes choose, ``own (n, P)``
+    whether it is a prototype of that class.
     """
 
     similarity: Floats
     cells: Indices
     scores: Floats
     support: Floats
+    own: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, activations: Sequence[Activation], parts: int, classes: int) -> Sight:
-        """Activations in order; also of none."""
-        n = len(activations)
+    def of(cls, activations: Sequence[Activation], owners: Indices, classes: int) -> Sight:
+        """Activations in order; also of none. ``owners (P,)`` are the numbers of the prototypes' classes."""
+        n, parts = len(activations), len(owners)
         found = cls(
             np.zeros((n, parts), np.float32), np.zeros((n, parts, 2), np.intp), np.zeros((n, classes), np.float32),
-            np.zeros((n, parts), np.float32),
+            np.zeros((n, parts), np.float32), np.zeros((n, parts), np.bool_),
         )  # fmt: skip
         for row, one in enumerate(activations):
             found.similarity[row], found.cells[row], found.scores[row] = one.similarity, one.cells, one.scores
-            found.support[row] = one.contributions[int(one.scores.argmax())]
+            called = int(one.scores.argmax())
+            found.support[row], found.own[row] = one.contributions[called], owners == called
         return found
 
     @property
@@ -67,8 +70,12 @@ class Sight:
 
     @property
     def top(self) -> Indices:
-        """The prototype that adds most to that class, ``(n,)``."""
-        return np.asarray(self.support.argmax(axis=1), np.intp)
+        """The prototype of that class that adds most to it, ``(n,)``; of any class where it has none.
+
+        A rival's part that is absent may add more; but where it was looked for in vain is no place.
+        """
+        there = self.own | ~self.own.any(axis=1, keepdims=True)
+        return np.asarray(np.where(there, self.support, -np.inf).argmax(axis=1), np.intp)
 
     def local_size(self) -> NDArray[np.float64]:
         """How many contributions ``(n,)`` exceed a tenth of the largest in size; 0 where all are zero."""
@@ -84,4 +91,4 @@ class Sight:
 def joined(parts: Sequence[Sight]) -> Sight:
     """Several blocks of images as one."""
     return Sight(*(np.concatenate([getattr(one, name) for one in parts])
-                   for name in ("similarity", "cells", "scores", "support")))  # fmt: skip
+                   for name in ("similarity", "cells", "scores", "support", "own")))  # fmt: skip

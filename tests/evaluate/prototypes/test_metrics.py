@@ -128,7 +128,7 @@ def test_one_prototype_has_no_pair_and_a_class_may_have_none() -> None:
 
 def test_purity_is_the_share_of_its_class_among_the_ten_most_similar() -> None:
     similarity = np.array([[12 - i] for i in range(12)], np.float32)  # falling: the first ten are the nearest
-    sight = Sight(similarity, np.zeros((12, 1, 2), np.intp), np.zeros((12, 2), np.float32), similarity)
+    sight = Sight(similarity, np.zeros((12, 1, 2), np.intp), np.zeros((12, 2), np.float32), similarity, similarity > 0)
     truth = np.array([0] * 7 + [1] * 5)
     assert census.purity(sight, np.array([0] * 4 + [1] * 2 + [0] * 6), np.array([0])).tolist() == [0.8]
     assert census.purity(sight, truth, np.array([0])).tolist() == [1.0]  # it has seven images: seven are looked at
@@ -138,10 +138,10 @@ def test_purity_is_the_share_of_its_class_among_the_ten_most_similar() -> None:
 
 def test_a_local_explanation_has_the_contributions_above_a_tenth_of_the_largest() -> None:
     support = np.array([[1.0, 0.09, -0.2, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
-    sight = Sight(support, np.zeros((2, 4, 2), np.intp), np.zeros((2, 2), np.float32), support)
+    sight = Sight(support, np.zeros((2, 4, 2), np.intp), np.zeros((2, 2), np.float32), support, support == support)
     assert sight.local_size().tolist() == [2.0, 0.0]
     assert len(joined([sight, sight]).top) == 4
-    assert Sight.of([], 4, 2).local_size().tolist() == []
+    assert Sight.of([], np.zeros(4, np.intp), 2).local_size().tolist() == []
 
 
 # -- encodings ---------------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_a_local_explanation_has_the_contributions_above_a_tenth_of_the_largest(
 
 def _sight(similarity: list[list[float]]) -> Sight:
     values = np.array(similarity, np.float32)
-    return Sight.of([activation(row.reshape(2, 1, 1), HEAD) for row in values], 2, 2)
+    return Sight.of([activation(row.reshape(2, 1, 1), HEAD) for row in values], np.arange(2), 2)
 
 
 def test_the_same_image_again_changes_nothing() -> None:
@@ -177,8 +177,18 @@ def test_a_match_that_falls_is_counted_with_its_fall() -> None:
 def test_matched_cells_are_the_strongest_that_speak_for_the_class_each_once() -> None:
     maps = _maps((0, 0), (0, 0), (2, 3), (1, 1))
     head = np.array([[0.5, 0.9, 0.7, -1.0]], np.float32)
-    assert hidden.matched_cells(activation(maps, head), 0).tolist() == [[0, 0], [2, 3]]
-    assert hidden.matched_cells(activation(maps, -np.abs(head)), 0).tolist() == []
+    own = np.ones(4, np.bool_)
+    assert hidden.matched_cells(activation(maps, head), 0, own).tolist() == [[0, 0], [2, 3]]
+    assert hidden.matched_cells(activation(maps, -np.abs(head)), 0, own).tolist() == []
+    rivals = np.array([False, False, True, False])  # what a rival's absence adds has no place
+    assert hidden.matched_cells(activation(maps, head), 0, rivals).tolist() == [[2, 3]]
+
+
+def test_the_strongest_match_is_one_of_the_class_where_it_has_any() -> None:
+    support = np.array([[0.1, 0.9], [0.1, 0.9]], np.float32)
+    own = np.array([[True, False], [False, False]])
+    sight = Sight(support, np.zeros((2, 2, 2), np.intp), np.zeros((2, 2), np.float32), support, own)
+    assert sight.top.tolist() == [0, 1]
 
 
 def test_random_cells_are_as_many_others_or_none_where_there_is_no_room() -> None:
@@ -262,7 +272,7 @@ def test_a_class_with_too_few_images_of_a_part_is_not_judged() -> None:
 def test_part_purity_looks_at_the_ten_nearest_annotated_images_and_takes_sides_as_one() -> None:
     n = 12
     similarity = np.linspace(1.0, 0.1, n, dtype=np.float32)[:, None]
-    sight = Sight(similarity, np.zeros((n, 1, 2), np.intp), np.zeros((n, 1), np.float32), similarity)
+    sight = Sight(similarity, np.zeros((n, 1, 2), np.intp), np.zeros((n, 1), np.float32), similarity, similarity > 0)
     centres = np.full((n, 1, 2), 0.5)
     parts = np.full((n, 3, 2), np.nan)
     parts[:6, 1] = 0.5  # six left eyes, then two right ones, in the patch
