@@ -130,7 +130,8 @@ def show(
                 terminal_set(page, screen.out(), saved)
                 return exits.OK
             value = page.to_dict()
-            value["prototypes"] = [one for one in value["prototypes"] if not names or one["class"] in names]
+            shown = {card.number for of_class in page.classes for card in of_class.cards}
+            value["prototypes"] = [one for one in value["prototypes"] if one["id"] in shown]
         else:
             asked = sys.stdin.buffer.read() if image == STDIN else image
             parts = opened.parts(asked, profile, names, top=top or 5, command=command)

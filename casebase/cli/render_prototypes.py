@@ -17,7 +17,7 @@ from casebase.reading import percent, printable
 _ROLES = {"predicted": "● ", "rival": "◇ "}
 _COLUMNS = (
     "adds: to the score before softmax, ✕ speaks against the class; alike: similarity; blurred, elsewhere: what "
-    "blurring the box, or as large a box elsewhere, does to the similarity."
+    "blurring the box, or as large a box elsewhere, does to the similarity; absent: a part that is missing here."
 )
 NARROW = 90
 """Up to so many columns, paths are left out."""

@@ -18,11 +18,12 @@ from casebase.errors import (
     ModelError,
     NoTargetLayer,
     NotFound,
+    UsageError,
     WeightsMissing,
 )
 from casebase.indexer.views import Seeing, decode
 from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases, Watch
-from casebase.prototypes import SIGNED, PrototypeSet
+from casebase.prototypes import PROFILES, SIGNED, PrototypeSet
 from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.spaces import NETWORK_SPACE
@@ -122,7 +123,12 @@ def prototype_set(store: SqlCaseStore, profile: str | None = None) -> PrototypeS
 
 
 def needed_prototypes(store: SqlCaseStore, network: ExplainedNetwork, profile: str | None = None) -> PrototypeReader:
-    """:func:`prototype_view` where there are some, else ``NotFound`` with the command that makes them."""
+    """:func:`prototype_view` where there are some, else ``NotFound`` with the command that makes them.
+
+    Raises ``UsageError`` for a profile that is none.
+    """
+    if profile is not None and profile not in PROFILES:
+        raise UsageError(f"--profile must be {' or '.join(PROFILES)}, not {printable(profile)!r}")
     found = prototype_view(store, network, profile)
     if found is None:
         which = "" if profile is None else f"{printable(profile)} "

@@ -83,7 +83,9 @@ def test_classes_and_rows_can_be_chosen_on_the_terminal_in_json_and_on_the_page(
     assert str(tmp_path / "dogs.html") in dogs
     assert "prototype" in (tmp_path / "dogs.html").read_text()
     value = call(*show, "--class", "dog", "--json").expect(0).json
-    assert {one["class"] for one in value["prototypes"]} == {"dog"}
+    assert [one["class"] for one in value["prototypes"]] == ["dog"] * len(value["prototypes"])
+    (one,) = call(*show, "--class", "dog", "--top", 1, "--json").expect(0).json["prototypes"]
+    assert one["weight"] == max(each["weight"] for each in value["prototypes"])
 
 
 def test_what_the_prototypes_add_makes_the_score_of_every_class_shown(
@@ -163,6 +165,8 @@ def test_showing_what_was_never_learned_says_how_to_learn_it(base: Path, call: C
     assert f"`casebase prototypes train --base {base}`" in said
     said = call("prototypes", "show", "--profile", "classic", "--base", base).expect(1).sentence
     assert "no classic prototypes" in said
+    said = call("prototypes", "show", "--profile", "best", "--base", base).expect(2).sentence
+    assert said == "--profile must be signed or classic, not 'best'"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +184,7 @@ def test_choices_that_make_no_sense(base: Path, call: Call, words: tuple[str, ..
 
 def test_a_class_that_is_not_there(trained: Path, call: Call) -> None:
     said = call("prototypes", "show", "--class", "fox", "--base", trained).expect(2)
-    assert "no class 'fox' here; there is cat, dog, owl" in said.err
+    assert "no class 'fox' among these prototypes; there is cat, dog, owl" in said.err
 
 
 NETWORKS = """

@@ -17,6 +17,8 @@ from casebase.reading import percent, printable
 
 ALIKE = 0.8
 """Prototypes of a class whose cosines are above this on average show one cue several times."""
+_NAMED = 8
+"""Classes named in an error."""
 _HEADS = ("stage", "balanced accuracy", "held against", "gap", "agreement", "prototypes", "distinct", "sources")
 
 
@@ -30,7 +32,9 @@ def page(
     found = evidence.view.found
     for one in classes:
         if one not in found.classes:
-            raise UnknownClass(f"no class {printable(one)!r} here; there is {', '.join(map(printable, found.classes))}")
+            there = ", ".join(map(printable, found.classes[:_NAMED]))
+            more = f" and {len(found.classes) - _NAMED} more" if len(found.classes) > _NAMED else ""
+            raise UnknownClass(f"no class {printable(one)!r} among these prototypes; there is {there}{more}")
     sources = evidence.sources(found.prototypes)
     count = counted(len(found.prototypes), "prototype")
     return PrototypesPage(

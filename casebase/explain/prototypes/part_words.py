@@ -50,8 +50,23 @@ def seen(grid: Sequence[int], field: Sequence[int], view: Sequence[int]) -> str:
     return f"{sees}, {share:.0%} of the view: the box marks the cell, not all it has seen.".replace("%", " %")
 
 
-def check(match: PartMatch) -> Statement:
+def absent(match: PartMatch, profile: str) -> bool:
+    """Whether a contribution comes from what is not there: the part is less alike than usual.
+
+    Signed prototypes are weighed by how much more alike they are than on average over the training images, for their
+    own class never negatively, for others never positively.
+    """
+    own = match.prototype.of_class == match.target
+    return profile == SIGNED and match.contribution != 0 and own == (match.contribution < 0)
+
+
+def check(match: PartMatch, profile: str) -> Statement:
     """Whether hiding the matched place lowers the similarity more than hiding as large a box elsewhere."""
+    if absent(match, profile):
+        return Statement(
+            "Not a match: this part is missing, and the box is only where the picture comes nearest to it; nothing is "
+            "there to be blurred."
+        )
     found = match.check
     if found is None:
         return Statement("Not checked: the picture has no room for as large a box elsewhere.")
@@ -65,8 +80,10 @@ def check(match: PartMatch) -> Statement:
     return Statement(f"{text} The box does not mark what the similarity rests on.", Level.CAUTION)
 
 
-def brief(match: PartMatch) -> tuple[str, str]:
+def brief(match: PartMatch, profile: str) -> tuple[str, str]:
     """What blurring the box does to the similarity, and blurring elsewhere; a failed check begins with ``!``."""
+    if absent(match, profile):
+        return "absent", "–"
     found = match.check
     if found is None:
         return "no room", "–"
@@ -75,11 +92,7 @@ def brief(match: PartMatch) -> tuple[str, str]:
 
 
 def sense(match: PartMatch, profile: str) -> Statement | None:
-    """What is special about a contribution: it speaks against the class, or it comes from what is not there.
-
-    Signed prototypes are weighed by how much more alike they are than on average over the training images (for their
-    own class never negatively, for others never positively), so that the signs tell which of the two it is.
-    """
+    """What is special about a contribution: it speaks against the class, or it comes from what is not there."""
     own, less = match.prototype.of_class == match.target, match.contribution < 0
     if match.contribution == 0 or (own and not less):
         return None

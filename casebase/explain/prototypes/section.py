@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,13 +77,17 @@ class _Drawer:
         of_class, target = printable(one.prototype.of_class), printable(one.target)
         case = source.case
         similarity = part_words.plain(one.similarity)
+        missing = part_words.absent(one, self.profile)
+        pictured = source_figure(source, one.prototype.patch.box, f"prototype {number} of {of_class}")
         return Match(
             number=number,
             of_class=of_class,
             query=self._boxed(
-                one.box, f"The query's patch most like prototype {number} of {of_class}, marked by a box"
+                one.box,
+                f"The query's patch most like prototype {number} of {of_class}, marked by a box",
+                "nearest to it, yet not alike" if missing else "this patch of the query",
             ),
-            case=source_figure(source, one.prototype.patch.box, f"prototype {number} of {of_class}"),
+            case=replace(pictured, caption="a patch that is missing here") if missing else pictured,
             map=self._map(one),
             adds=part_words.signed(one.contribution),
             unit=f"to the score of {target}",
@@ -93,13 +97,13 @@ class _Drawer:
             path=None if case is None else printable(named(case)),
             label=None if case is None else printable(case.label),
             predicted=None if case is None else printable(case.predicted),
-            said=part_words.check(one),
-            blurred=part_words.brief(one),
+            said=part_words.check(one, self.profile),
+            blurred=part_words.brief(one, self.profile),
             sense=part_words.sense(one, self.profile),
         )
 
-    def _boxed(self, box: Box, alt: str) -> Figure:
-        return Figure(overlay.marked(self.query, box), f"{alt}: {_where(box)}.", "this patch of the query")
+    def _boxed(self, box: Box, alt: str, caption: str) -> Figure:
+        return Figure(overlay.marked(self.query, box), f"{alt}: {_where(box)}.", caption)
 
     def _map(self, one: PartMatch) -> Figure:
         span = max(self.high - self.low, 1e-12)

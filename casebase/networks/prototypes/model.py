@@ -25,11 +25,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from casebase.commands import typed
 from casebase.errors import CheckpointRefused, ModelError, WeightsMissing
 from casebase.networks.engine import Engine
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.heads import shared_copy
-from casebase.prototypes import PROFILES, SIGNED, Activation, Floats, PrototypeSet
+from casebase.prototypes import CLASSIC, PROFILES, SIGNED, Activation, Floats, PrototypeSet
 from casebase.reading import printable
 
 EPSILON = 1e-4
@@ -254,7 +255,7 @@ def load(path: Path, digest: str) -> Tensors:
         if found != digest:
             raise CheckpointRefused(
                 f"{printable(str(path))} is not the file these prototypes were saved in; "
-                "restore it, or run `casebase prototypes train` again"
+                f"restore it, or run `{_training(path)}` again"
             )
         state = load_file(path)
         plain = {name: state[name] for name in ("mean", *_OWN)}
@@ -262,8 +263,7 @@ def load(path: Path, digest: str) -> Tensors:
         earlier = {stage: _weighed(state, f"{_EARLIER}{stage}.") for stage in stages}
     except FileNotFoundError:
         raise WeightsMissing(
-            f"no {printable(path.name)} in {printable(str(path.parent))}; "
-            "restore it, or run `casebase prototypes train` again"
+            f"no {printable(path.name)} in {printable(str(path.parent))}; restore it, or run `{_training(path)}` again"
         ) from None
     except (OSError, SafetensorError, KeyError) as error:
         raise CheckpointRefused(f"{printable(str(path))} cannot be read ({error})") from None
@@ -279,6 +279,14 @@ def _weighed(state: Mapping[str, Tensor], before: str) -> Tensors:
     """The vectors and weights of an earlier stage, whose names begin with ``before``."""
     vectors, shift, scale, head, bias = (state[f"{before}{name}"] for name in _OWN)
     return Tensors(vectors, torch.zeros(0), shift, scale, head, bias)
+
+
+def _training(path: Path) -> str:
+    """The command that makes a file ``<base>/models/prototypes-<profile>-….safetensors`` anew."""
+    words = ["prototypes", "train"]
+    if path.name.startswith(f"prototypes-{CLASSIC}-"):
+        words += ["--profile", CLASSIC]
+    return next(iter(typed(*words, base=path.parent.parent)), " ".join(["casebase", *words]))
 
 
 def _array(value: Tensor) -> Floats:

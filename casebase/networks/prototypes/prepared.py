@@ -64,7 +64,9 @@ def prepare(network: ExplainedNetwork, cases: TrainingCases, recipe: PrototypeRe
     counts = Counter(named)
     if len(counts) < 2:
         only = f"all {len(cases)} cases are called {printable(next(iter(counts)))!r}" if counts else "there is no case"
-        raise DataError(f"prototypes tell classes apart, and {only}; index images of a second class")
+        labels = len(set(cases.labels))
+        other = f"--target labels learns the {labels} labels" if named is cases.predicted and labels > 1 else ""
+        raise DataError(f"prototypes tell classes apart, and {only}; {other or 'index images of a second class'}")
     scarce, fewest = min(counts.items(), key=lambda item: (item[1], item[0]))
     if fewest < k + 1:
         raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from casebase.explain.prototypes.matching import parts
 from casebase.explanations import Level
 from casebase.networks.prototypes.model import PrototypeReader
 from casebase.ports import PrototypeView
-from casebase.prototypes import Activation, PartCheck, PartMatch, cell_box
+from casebase.prototypes import SIGNED, Activation, PartCheck, PartMatch, cell_box
 from tests.explain.prototypes.planted import CLASSES, GRID, a_set, network, picture, reader
 
 
@@ -99,7 +100,7 @@ def test_the_box_lies_on_the_planted_patch_and_hiding_it_matters(cell: tuple[int
         assert check.agrees
         assert check.hidden > 0.05
         assert check.elsewhere == pytest.approx(0.0, abs=1e-6)
-        said = part_words.check(found[number])
+        said = part_words.check(found[number], SIGNED)
         assert said.level == Level.PLAIN
         assert f"in none of {check.draws} places by as much" in said.text
 
@@ -111,10 +112,10 @@ def test_a_box_beside_what_the_prototype_rests_on_is_a_caution() -> None:
     assert check is not None
     assert not check.agrees
     assert check.hidden == pytest.approx(0.0, abs=1e-6)
-    said = part_words.check(found[0])
+    said = part_words.check(found[0], SIGNED)
     assert said.level == Level.CAUTION
     assert said.text.endswith("The box does not mark what the similarity rests on.")
-    assert part_words.brief(found[0])[0].startswith("! ")
+    assert part_words.brief(found[0], SIGNED)[0].startswith("! ")
 
 
 def test_an_image_costs_sixteen_passes_and_one_for_each_cell_that_was_matched() -> None:
@@ -158,7 +159,7 @@ def test_what_hangs_on_no_place_is_not_called_checked() -> None:
     )  # fmt: skip
     (found,) = checked(view, [picture({})], [parts(view, said, ["red"])], 0)
     assert [one.check for one in found.matches["red"]] == [None] * 3
-    assert part_words.check(found.matches["red"][0]).text.startswith("Not checked")
+    assert part_words.check(found.matches["red"][0], SIGNED).text.startswith("Not checked")
 
 
 def test_words_of_a_check_that_fails_by_a_hair() -> None:
@@ -178,6 +179,11 @@ def test_a_contribution_that_comes_from_what_is_not_there_says_so() -> None:
         "Speaks for a by its absence: a part of b is less alike than usual.",
         "Speaks against a: a part of b is more alike than usual.",
     ]
+    for one, missing in zip(parts(view, said, ["a"], 4).matches["a"], (False, True, True, False), strict=True):
+        failed = replace(one, check=PartCheck(0.0, 0.1, 16, 16))
+        assert (part_words.brief(failed, "signed")[0] == "absent") is missing
+        assert (part_words.check(failed, "signed").level == Level.PLAIN) is missing  # no box of what is not there
+        assert part_words.check(failed, "classic").level == Level.CAUTION
     classic = [part_words.sense(one, "classic") for one in parts(view, said, ["a"], 4).matches["a"]]
     assert [None if one is None else one.text for one in classic] == [
         None, "Speaks against a.", None, "Speaks against a.",
