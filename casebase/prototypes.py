@@ -19,6 +19,8 @@ SIGNED, CLASSIC = "signed", "classic"
 PROFILES = (SIGNED, CLASSIC)
 """``signed``: centred cosine under a signed convex head; ``classic``: ProtoPNet as published."""
 
+LEAST_FALL = 0.05
+"""A match rests on its box where blurring that takes at least this share of the similarity away."""
 Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
@@ -175,25 +177,27 @@ class Activation:
 class PartCheck:
     """Whether hiding the matched place lowers the similarity, against hiding as large a box elsewhere.
 
-    ``hidden`` is the fall of the similarity when the box is blurred, ``elsewhere`` the mean fall over ``draws`` boxes
-    placed at random that do not meet it, ``as_much`` how many of those lowered it at least as much.
+    ``similarity`` is that of the match, ``hidden`` its fall when the box is blurred, ``elsewhere`` the mean fall over
+    ``draws`` boxes placed at random that do not meet it, ``as_much`` how many of those lowered it at least as much.
     """
 
     hidden: float
     elsewhere: float
     as_much: int
     draws: int
+    similarity: float
 
     @property
     def agrees(self) -> bool:
-        """Whether the box matters, and more than nearly every other one (at most 1 in 8)."""
-        return self.hidden > 0.0 and self.as_much <= self.draws // 8
+        """Whether the box matters (5 % of the similarity or more), and more than nearly any other (1 in 8)."""
+        enough = self.hidden > 0.0 and self.hidden >= LEAST_FALL * abs(self.similarity)
+        return enough and self.as_much <= self.draws // 8
 
     def to_dict(self) -> dict[str, Any]:
         """The check as JSON."""
         return {
             "hidden": finite(self.hidden), "elsewhere": finite(self.elsewhere), "as_much": self.as_much,
-            "draws": self.draws, "agrees": self.agrees,
+            "draws": self.draws, "similarity": finite(self.similarity), "agrees": self.agrees,
         }  # fmt: skip
 
 
@@ -227,8 +231,9 @@ class PartMatch:
 class Parts:
     """The prototypes' view of one image: for each class of ``targets`` its score and the matches that make it.
 
-    ``score[c]`` = ``bias[c]`` + the sum over *all* prototypes; ``matches[c]`` are those shown, by the size of their
-    contribution, and ``rest[c]`` is the sum of those not shown. ``called`` is the class the prototypes would choose.
+    ``score[c]`` = ``bias[c]`` + the sum over *all* prototypes; ``matches[c]`` are those shown, parts that are there
+    before parts that are missing, by the size of their contribution. Of those not shown, ``absent[c]`` is the sum of
+    what missing parts add, ``rest[c]`` that of the others. ``called`` is the class the prototypes would choose.
     """
 
     profile: str
@@ -236,6 +241,7 @@ class Parts:
     targets: Sequence[str]
     score: Mapping[str, float]
     bias: Mapping[str, float]
+    absent: Mapping[str, float]
     rest: Mapping[str, float]
     matches: Mapping[str, Sequence[PartMatch]]
     receptive_field: tuple[int, int]
@@ -249,12 +255,27 @@ class Parts:
             "classes": [
                 {
                     "class": name, "score": finite(self.score[name]), "bias": finite(self.bias[name]),
-                    "rest": finite(self.rest[name]), "matches": [one.to_dict() for one in self.matches[name]],
+                    "absent": finite(self.absent[name]), "rest": finite(self.rest[name]),
+                    "matches": [one.to_dict() for one in self.matches[name]],
                 }
                 for name in self.targets
             ],
             "warnings": list(self.warnings),
         }  # fmt: skip
+
+
+def missing(profile: str, own: NDArray[np.bool_], contributions: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which contributions to a class come from what is not there: from parts less alike than usual.
+
+    ``own`` says which prototypes are the class's. Signed prototypes are weighed by how much more alike they are than on
+    average over the training images, for their own class never negatively, for others never positively. The classic
+    profile has no such centre.
+
+    >>> missing("signed", np.array([True, True, False, False]), np.array([0.4, -0.1, 0.2, -0.3])).tolist()
+    [False, True, True, False]
+    """
+    gone: NDArray[np.bool_] = (contributions != 0) & (own == (contributions < 0)) & (profile == SIGNED)
+    return gone
 
 
 def cell_box(row: int, column: int, grid: Sequence[int]) -> Box:

@@ -98,7 +98,7 @@ def test_what_the_prototypes_add_makes_the_score_of_every_class_shown(
     assert told[0]["class"] == value["prediction"]["predicted"]
     assert len(told) == 2
     for one in told:
-        added = one["bias"] + one["rest"] + sum(match["contribution"] for match in one["matches"])
+        added = one["bias"] + one["rest"] + one["absent"] + sum(match["contribution"] for match in one["matches"])
         assert added == pytest.approx(one["score"], abs=1e-4)
         assert len(one["matches"]) == 2
     named = call(*show, "--class", "owl", "--class", "dog", "--json").expect(0).json["prototypes"]["classes"]

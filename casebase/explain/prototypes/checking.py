@@ -130,4 +130,4 @@ def _outcome(trial: _Trial, match: PartMatch, similarity: NDArray[np.float32]) -
     falls = match.similarity - similarity.astype(np.float64)
     hidden = float(falls[len(trial.random) + list(trial.marked).index(match.box)])
     others = falls[elsewhere]
-    return PartCheck(hidden, float(others.mean()), int((others >= hidden).sum()), len(elsewhere))
+    return PartCheck(hidden, float(others.mean()), int((others >= hidden).sum()), len(elsewhere), match.similarity)

@@ -1,8 +1,9 @@
 """Which prototypes make the score of a class, and how much each adds.
 
 score_c = bias_c + sum_j contribution_cj, as in C. Chen et al., "This Looks Like That", NeurIPS 2019,
-https://arxiv.org/abs/1806.10574. The matches shown are those of the largest |contribution|, whichever class their
-prototype belongs to, so that what speaks against a class has the same room as what speaks for it.
+https://arxiv.org/abs/1806.10574. The matches shown are those of the largest |contribution| among the parts that are
+there, whichever class their prototype belongs to, so that what speaks against a class has the same room as what speaks
+for it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from casebase.errors import UnknownClass
 from casebase.explanations import frozen
 from casebase.ports import PrototypeView
-from casebase.prototypes import SIGNED, Activation, Box, PartMatch, Parts
+from casebase.prototypes import SIGNED, Activation, Box, PartMatch, Parts, missing
 from casebase.reading import printable
 
 SHOWN = 3
@@ -24,7 +25,9 @@ SHOWN = 3
 def parts(
     view: PrototypeView, activation: Activation, targets: Sequence[str], shown: int = SHOWN, *, said: str | None = None
 ) -> Parts:
-    """The score of every class of ``targets`` as bias, the ``shown`` largest matches, and the rest.
+    """The score of every class of ``targets`` as bias, the ``shown`` largest matches, what is absent, and the rest.
+
+    Parts that are there come before parts that are missing, whatever those add: there is little to see of them.
 
     ``targets`` begin with the answer; ``said`` is what the network called the image, by default that answer. Where the
     prototypes would call it otherwise, or none of the answer's is found, a warning says so. Raises
@@ -36,14 +39,16 @@ def parts(
     for name in names:
         if name not in place:
             raise UnknownClass(f"no class {printable(name)!r} in these prototypes; name one of the network's classes")
-    score, bias, rest = dict[str, float](), dict[str, float](), dict[str, float]()
+    score, bias, lacking, rest = dict[str, float](), dict[str, float](), dict[str, float](), dict[str, float]()
     matches: dict[str, list[PartMatch]] = {}
     for name in names:
         row = activation.contributions[place[name]].astype(np.float64)
-        order = np.argsort(-np.abs(row), kind="stable")[:shown].tolist()
+        gone = _absent(view, row, name)
+        order = np.lexsort((-np.abs(row), gone))[:shown].tolist()
         matches[name] = [_match(view, activation, name, number) for number in order]
         bias[name] = float(activation.bias[place[name]])
-        rest[name] = float(np.delete(row, order).sum())
+        left = np.isin(np.arange(len(row)), order, invert=True)
+        lacking[name], rest[name] = float(row[left & gone].sum()), float(row[left & ~gone].sum())
         score[name] = bias[name] + float(row.sum())
     warnings = []
     called = str(found.classes[int(activation.scores.argmax())])
@@ -53,10 +58,16 @@ def parts(
     if answer in place and _hardly_there(view, activation.contributions[place[answer]], answer):
         warnings.append(hardly_there(answer))
     return Parts(
-        profile=found.profile, called=called, targets=names, score=score, bias=bias, rest=rest, matches=matches,
-        receptive_field=found.receptive_field, view=found.view,
+        profile=found.profile, called=called, targets=names, score=score, bias=bias, absent=lacking, rest=rest,
+        matches=matches, receptive_field=found.receptive_field, view=found.view,
         warnings=tuple(warnings),
     )  # fmt: skip
+
+
+def _absent(view: PrototypeView, row: NDArray[np.float64], name: str) -> NDArray[np.bool_]:
+    """Which prototypes ``(P,)`` add to a class by being missing."""
+    own = np.array([one.of_class == name for one in view.found.prototypes], bool)
+    return missing(view.found.profile, own, row)
 
 
 def otherwise(called: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from casebase.explain.prototypes.checking import GROWN
 from casebase.explanations import Level, Statement
-from casebase.prototypes import SIGNED, PartCheck, PartMatch, Parts, Prototype
+from casebase.prototypes import SIGNED, PartCheck, PartMatch, Parts, Prototype, missing
 from casebase.reading import printable
 
 UNIT = "score before softmax"
@@ -36,6 +38,8 @@ def equation(parts: Parts, name: str) -> str:
     """``bias +0.10, shown +1.20, rest −0.05: score +1.25``, as a sum."""
     shown = sum(match.contribution for match in parts.matches[name])
     terms = f"bias {signed(parts.bias[name], 3)}, shown {signed(shown, 3)}, rest {signed(parts.rest[name], 3)}"
+    if parts.absent[name]:
+        terms += f", other parts that are missing {signed(parts.absent[name], 3)}"
     return f"{terms}; together the score {signed(parts.score[name], 3)}"
 
 
@@ -51,13 +55,9 @@ def seen(grid: Sequence[int], field: Sequence[int], view: Sequence[int]) -> str:
 
 
 def absent(match: PartMatch, profile: str) -> bool:
-    """Whether a contribution comes from what is not there: the part is less alike than usual.
-
-    Signed prototypes are weighed by how much more alike they are than on average over the training images, for their
-    own class never negatively, for others never positively.
-    """
-    own = match.prototype.of_class == match.target
-    return profile == SIGNED and match.contribution != 0 and own == (match.contribution < 0)
+    """Whether a contribution comes from what is not there; see :func:`casebase.prototypes.missing`."""
+    own = np.array([match.prototype.of_class == match.target])
+    return bool(missing(profile, own, np.array([match.contribution]))[0])
 
 
 def check(match: PartMatch, profile: str) -> Statement:
@@ -128,6 +128,7 @@ def lead(parts: Parts) -> str:
     """What a reader is told before the first match."""
     kind = "signed cosine prototypes" if parts.profile == "signed" else f"{printable(parts.profile)} prototypes"
     return (
-        f"Matches of {kind}, each a patch of one case, by the size of what they add to the {UNIT}. Alike in this "
+        f"Matches of {kind}, each a patch of one case, parts that are there before "
+        f"parts that are missing, by the size of what they add to the {UNIT}. Alike in this "
         "network's feature space; what speaks against a class is marked."
     )

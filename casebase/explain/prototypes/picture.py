@@ -18,6 +18,7 @@ from casebase.prototype_pages import PartsPage
 from casebase.reading import printable
 
 SHOWN = 5
+_NAMED = 8
 
 
 def of_picture(
@@ -38,7 +39,9 @@ def of_picture(
     known = evidence.view.found.classes
     for one in classes:
         if one not in known:
-            raise UnknownClass(f"no class {printable(one)!r} here; there is {', '.join(map(printable, known))}")
+            more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+            some = ", ".join(map(printable, known[:_NAMED]))
+            raise UnknownClass(f"no class {printable(one)!r} here; there is {some}{more}")
     started = clock.seconds()
     whole, seen = album.of_query(picture)
     (read,) = passes.read({picture.pixel_hash: seen.view}).values()

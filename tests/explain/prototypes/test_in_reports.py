@@ -117,6 +117,7 @@ def test_every_answer_has_parts_of_the_answer_and_its_rival_and_they_add_up(expl
             matches = one.parts.matches[name]
             assert len(matches) == 3
             made = one.parts.bias[name] + sum(match.contribution for match in matches) + one.parts.rest[name]
+            made += one.parts.absent[name]
             assert made == pytest.approx(one.parts.score[name], abs=1e-5)
             assert all(match.check is not None and match.prototype.number in one.sources for match in matches)
 

@@ -44,10 +44,14 @@ def test_bias_shown_and_rest_are_the_score(shown: int) -> None:
     found = parts(view, said, ["b", "a"], shown)
     for name, place in (("b", 1), ("a", 0)):
         made = found.bias[name] + sum(one.contribution for one in found.matches[name]) + found.rest[name]
+        made += found.absent[name]
         assert made == pytest.approx(found.score[name], abs=1e-5)
         assert found.score[name] == pytest.approx(float(said.scores[place]), abs=1e-5)
-        sizes = [abs(one.contribution) for one in found.matches[name]]
-        assert sizes == sorted(np.abs(said.contributions[place]).tolist(), reverse=True)[:shown]
+        row = said.contributions[place]
+        own = np.array(["a", "b", "c"] * 10) == name
+        there = (row > 0) == own  # a part of the class that is found, or one of another that speaks against it
+        ordered = [sorted(np.abs(row[which]).tolist(), reverse=True) for which in (there, ~there)]
+        assert [abs(one.contribution) for one in found.matches[name]] == (ordered[0] + ordered[1])[:shown]
 
 
 def test_what_speaks_against_a_class_has_the_same_right_to_be_shown() -> None:
@@ -163,9 +167,10 @@ def test_what_hangs_on_no_place_is_not_called_checked() -> None:
 
 
 def test_words_of_a_check_that_fails_by_a_hair() -> None:
-    assert PartCheck(0.1, 0.0, 2, 16).agrees
-    assert not PartCheck(0.1, 0.0, 3, 16).agrees
-    assert not PartCheck(0.0, 0.0, 0, 16).agrees
+    assert PartCheck(0.1, 0.0, 2, 16, 0.9).agrees
+    assert not PartCheck(0.1, 0.0, 3, 16, 0.9).agrees
+    assert not PartCheck(0.0, 0.0, 0, 16, 0.0).agrees
+    assert not PartCheck(0.01, 0.0, 0, 16, 0.5).agrees  # more than anywhere else, and yet next to nothing
 
 
 def test_a_contribution_that_comes_from_what_is_not_there_says_so() -> None:
@@ -175,18 +180,23 @@ def test_a_contribution_that_comes_from_what_is_not_there_says_so() -> None:
     told = [part_words.sense(one, "signed") for one in parts(view, said, ["a"], 4).matches["a"]]
     assert [None if one is None else one.text for one in told] == [
         None,
+        "Speaks against a: a part of b is more alike than usual.",  # what is there before what is missing
         "Speaks against a: less alike than usual; this part is hardly there.",
         "Speaks for a by its absence: a part of b is less alike than usual.",
-        "Speaks against a: a part of b is more alike than usual.",
     ]
-    for one, missing in zip(parts(view, said, ["a"], 4).matches["a"], (False, True, True, False), strict=True):
-        failed = replace(one, check=PartCheck(0.0, 0.1, 16, 16))
+    fewer = parts(view, said, ["a"], 1)
+    assert (fewer.rest["a"], fewer.absent["a"]) == (-0.5, -0.5)
+    assert part_words.equation(fewer, "a").startswith(
+        "bias 0.000, shown +2.000, rest −0.500, other parts that are missing −0.500"
+    )
+    for one, missing in zip(parts(view, said, ["a"], 4).matches["a"], (False, False, True, True), strict=True):
+        failed = replace(one, check=PartCheck(0.0, 0.1, 16, 16, one.similarity))
         assert (part_words.brief(failed, "signed")[0] == "absent") is missing
         assert (part_words.check(failed, "signed").level == Level.PLAIN) is missing  # no box of what is not there
         assert part_words.check(failed, "classic").level == Level.CAUTION
     classic = [part_words.sense(one, "classic") for one in parts(view, said, ["a"], 4).matches["a"]]
     assert [None if one is None else one.text for one in classic] == [
-        None, "Speaks against a.", None, "Speaks against a.",
+        None, "Speaks against a.", "Speaks against a.", None,
     ]  # fmt: skip
 
 
