@@ -15,7 +15,8 @@ TREE = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issub
 LEAVES = [kind for kind in TREE if not any(other.__base__ is kind for other in TREE)]
 WANTED = {
     "SettingsError": 2, "UnknownBackbone": 2, "UnknownClass": 2, "MissingExtra": 2,
-    "DataError": 1, "Diverged": 1, "ImageError": 1, "NoTargetLayer": 1, "CheckpointRefused": 1, "WeightsMissing": 1,
+    "DataError": 1, "Diverged": 1, "GateFailed": 1, "ImageError": 1, "NoTargetLayer": 1, "CheckpointRefused": 1,
+    "WeightsMissing": 1,
     "NotFound": 1, "EmptyCaseBase": 1, "FingerprintMismatch": 1, "MigrationNeeded": 1, "StorageFailed": 1,
     "Moved": 1,
     "Locked": 5, "NoCaseBase": 10, "NoLike": 1, "NoUnlike": 1,
