@@ -173,8 +173,8 @@ def run(options: Options) -> Section:
         base = whole.enter_context(api.Base(chosen, create=True, model=model))
         base.index(manifest)
         _, network = networks_of(base._store, chosen)
-        cases = training_cases(base._store, network, chosen)
         recipe = PrototypeRecipe()
+        cases = training_cases(base._store, network, recipe, chosen)
         if not photographs.real_weights:
             whole.enter_context(gates_open(refused))
         found = base.train_prototypes(recipe, fresh=True)

@@ -23,6 +23,11 @@ def typed(*words: str | Path, base: str | Path = DEFAULT_BASE) -> list[str]:
     return [shlex.join(line)] if all(printable(word) == word for word in line) else []
 
 
+def spoken(*words: str | Path, base: str | Path = DEFAULT_BASE) -> str:
+    """A command for a sentence: as :func:`typed`, without its base where that cannot be typed as it is printed."""
+    return next(iter(typed(*words, base=base)), f"casebase {' '.join(map(str, words))}")
+
+
 def again(line: list[str]) -> str:
     """A command line as it was typed (``sys.argv``), quoted, so that it can be typed again."""
     return shlex.join(["casebase", *line[1:]])

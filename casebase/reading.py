@@ -251,6 +251,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == " " else "�" for c in shown)
 
 
+def some(names: Sequence[str], most: int = 8) -> str:
+    """Names for a sentence, safe to print: the first ``most`` of them, and how many more there are.
+
+    >>> some(["cat", "dog", "owl"], 2), some(["cat"])
+    ('cat, dog and 1 more', 'cat')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(printable, names[:most])) + more
+
+
 def percent(value: float) -> str:
     """A share in [0, 1] as a percentage; 1 and 0 only when it is exactly that."""
     if not math.isfinite(value):

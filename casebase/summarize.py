@@ -19,13 +19,12 @@ from casebase.errors import EmptyCaseBase, NoLike, UnknownClass, UsageError
 from casebase.evaluations import Measured
 from casebase.explanations import Level, Statement
 from casebase.ports import CaseBase, Examined, Matrix
-from casebase.reading import printable
+from casebase.reading import printable, some
 from casebase.retrieve import one_photograph
 from casebase.shares import grouped_share
 from casebase.spaces import CONTRIBUTION
 from casebase.summaries import ClassSummary, Criticism, Summary, SummaryWanted, Typical
 
-_NAMED = 8
 SOME_ONLY = "needs the typical cases of all classes"
 
 
@@ -82,9 +81,7 @@ def _chosen(members: Mapping[str, object], wanted: SummaryWanted, known: Sequenc
             how = "called" if wanted.by == "predicted" else "labelled"
             raise NoLike(f"no case of this base is {how} {printable(name)!r}, so that class has no typical case")
         if name not in members:
-            more = f" and {len(members) - _NAMED} more" if len(members) > _NAMED else ""
-            there = ", ".join(printable(one) for one in list(members)[:_NAMED])
-            raise UnknownClass(f"no class {printable(name)!r} in this base; it has {there}{more}")
+            raise UnknownClass(f"no class {printable(name)!r} in this base; it has {some(list(members))}")
     return list(dict.fromkeys(wanted.classes))
 
 

@@ -191,8 +191,8 @@ def _share(value: float | None) -> str:
 
 
 def _points(value: float | None) -> str:
-    """How far behind in points, below 0 where the prototypes are worse; the detector counts it the other way round."""
-    return "-" if value is None else f"{0.0 - 100 * value:+.1f}"
+    """A difference of shares in points."""
+    return "-" if value is None else f"{100 * value:+.1f}"
 
 
 def _count(value: float | None, of_all: float | None) -> str:

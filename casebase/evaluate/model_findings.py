@@ -9,7 +9,7 @@ from casebase.correctness import FEWEST_ERRORS
 from casebase.evaluate.model_scores import ClassScores, Found
 from casebase.evaluations import Measured, told
 from casebase.explanations import Level, Statement
-from casebase.reading import percent, printable
+from casebase.reading import percent, printable, some
 
 FEW_IMAGES = 200
 """Below this, the interval of an accuracy around 90 % is wider than 8 points."""
@@ -239,8 +239,7 @@ def _certain(measured: Measured) -> bool:
 
 
 def _names(classes: Sequence[ClassScores]) -> str:
-    named = ", ".join(printable(one.name) for one in classes[:NAMED])
-    return named if len(classes) <= NAMED else f"{named} and {len(classes) - NAMED} more"
+    return some([one.name for one in classes], NAMED)
 
 
 def _images(count: int) -> str:

@@ -20,10 +20,9 @@ from casebase.explain.saliency.method import MethodSettings, RawMap
 from casebase.explanations import QUERY_ID, Deletion, Figure, SaliencyMap, Scale, Shown
 from casebase.maps import MapOf, Maps, MapsWanted
 from casebase.overlay import sequential_bar
-from casebase.reading import printable
+from casebase.reading import printable, some
 
 KEY = QUERY_ID
-_NAMED = 8
 _COUNTED = ("samples", "steps", "masks")
 """What methods call the number that ``--samples`` sets."""
 SCALE = Scale(
@@ -88,10 +87,7 @@ def look(
 
 def _check_class(name: str, passes: Passes) -> None:
     if not passes.knows(name):
-        known = list(passes.classes)
-        near = ", ".join(printable(one) for one in known[:_NAMED])
-        more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
-        raise UnknownClass(f"no class {printable(name)!r}; this network knows {near}{more}")
+        raise UnknownClass(f"no class {printable(name)!r}; this network knows {some(passes.classes)}")
 
 
 def _prediction(passes: Passes, seen: Look, name: str) -> Prediction:

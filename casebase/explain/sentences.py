@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from casebase.answers import Comparable, Neighbour, Retrieval, Rival, Role
 from casebase.explanations import Deletion, Level, Statement, WhereMap
-from casebase.reading import percent, printable
+from casebase.reading import percent, printable, some
 
 RARE = 0.05
 """Below this share of the reference a nearest twin is too far away to be called comparable."""
@@ -150,14 +150,13 @@ def where_check(maps: Sequence[WhereMap]) -> Statement | None:
 def disagreement(rows: Sequence[Neighbour]) -> Statement | None:
     """Which of the cases shown have a label the network does not share; None where all agree."""
     cases = {row.case.id: row.case for row in rows}
-    wrong = [printable(one.id) for one in cases.values() if one.disputed]
+    wrong = [one.id for one in cases.values() if one.disputed]
     if not wrong:
         return None
-    named = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
     are = "is" if len(wrong) == 1 else "are"
     return Statement(
-        f"{len(wrong)} of the {counted(len(cases), 'case')} shown {are} labelled otherwise than predicted ({named}): "
-        "there either the label is wrong or the network is.",
+        f"{len(wrong)} of the {counted(len(cases), 'case')} shown {are} labelled otherwise than predicted "
+        f"({some(wrong, 4)}): there either the label is wrong or the network is.",
         Level.CAUTION,
     )
 

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from casebase.cases import Case, Status
+from casebase.commands import spoken
 from casebase.prototypes import Patch
 from casebase.storage import prototype_rows
 from casebase.storage.joined import SqlCaseBase
@@ -21,7 +22,7 @@ def check(base: SqlCaseBase) -> tuple[int, list[tuple[str, bool]]]:
         if found is None:  # another process is at it
             continue
         count += len(found.prototypes)
-        again = f"run `casebase prototypes train --profile {profile}`"
+        again = f"run `{spoken('prototypes', 'train', '--profile', profile, base=base.folder)}`"
         if found.classifier != known:
             said.append(
                 (f"the {profile} prototypes explain the network {found.classifier}, not {known}; {again}", False)

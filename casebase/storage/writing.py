@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
 from casebase import clock
 from casebase.cases import Fingerprint, Status
+from casebase.commands import spoken
 from casebase.distance import unit
 from casebase.errors import FingerprintMismatch, StorageFailed
 from casebase.ports import Changes, Entry, Known, Stored
@@ -223,7 +224,7 @@ class SqlCaseStore(SqlCaseBase):
                 if known != found.classifier:
                     raise FingerprintMismatch(
                         f"these prototypes explain the network {found.classifier}, and this base's is {known}; "
-                        f"run `casebase prototypes train --profile {found.profile}` again"
+                        f"run `{spoken('prototypes', 'train', '--profile', found.profile, base=self.folder)}` again"
                     )
                 prototype_rows.replace(connection, found)
             prototype_rows.remove_others(self.folder, found)

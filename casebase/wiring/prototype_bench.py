@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from casebase import parts, reading
 from casebase.cases import Case
-from casebase.commands import typed
+from casebase.commands import spoken
 from casebase.errors import UsageError
 from casebase.evaluate import PrototypeOptions
 from casebase.evaluations import Evaluation
@@ -63,7 +63,7 @@ def _profiles(store: SqlCaseStore, wanted: str | None) -> list[str]:
     if not chosen:
         what = f"no {wanted} prototypes" if wanted else "no prototypes"
         more = () if wanted is None else ("--profile", wanted)
-        command = next(iter(typed("prototypes", "train", *more, base=store.folder)), "casebase prototypes train")
+        command = spoken("prototypes", "train", *more, base=store.folder)
         has = f", only {' and '.join(there)} ones" if there else ""
         raise UsageError(f"this case base has {what}{has}; make them with `{command}` first")
     return chosen

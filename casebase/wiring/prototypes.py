@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from casebase import folders
 from casebase.cases import Status
-from casebase.commands import named, typed
+from casebase.commands import named, spoken
 from casebase.errors import (
     DataError,
     EmptyCaseBase,
@@ -65,7 +65,7 @@ def train_prototypes(
     with file_errors(store.folder):
         folder.mkdir(exist_ok=True)
     with lock.writer(folder, "prototypes train"):  # beside the training's own folder, which it removes when done
-        cases = training_cases(store, network, settings, progress, announce)
+        cases = training_cases(store, network, recipe, settings, progress, announce)
         chosen = replace(recipe, seed=settings.seed)
         found, tensors = train(network, cases, chosen, folder / recipe.profile, progress, fresh=fresh)
         kept = _kept(store, found, tensors)
@@ -76,13 +76,15 @@ def train_prototypes(
 def training_cases(
     store: SqlCaseStore,
     network: ExplainedNetwork,
+    recipe: PrototypeRecipe,
     settings: Settings,
     progress: Watch = lambda stage, done, total: None,
     announce: Callable[[str], None] = lambda line: None,
 ) -> TrainingCases:
     """All active cases with labels and predictions, as the network sees them; each file is decoded once.
 
-    A case whose file is gone or has other pixels is left out and told. Raises ``EmptyCaseBase`` and ``DataError``.
+    A case whose file is gone or has other pixels is left out and told. Raises ``EmptyCaseBase`` and ``DataError``, and
+    before anything is read what :func:`casebase.networks.prototypes.prepared.enough` raises.
     """
     cases = [case for block in store.examined(NETWORK_SPACE, Status.ACTIVE) for case in block.cases]
     if not cases:
@@ -90,6 +92,9 @@ def training_cases(
             f"{store.folder} holds no case to learn prototypes from, only held-out images; "
             "run `casebase index DATA` on a set with training images"
         )
+    from casebase.networks.prototypes.prepared import enough
+
+    enough([case.label for case in cases], [case.predicted for case in cases], recipe, network.classes or ())
     seeing = Seeing(network.preprocess, workers(settings), settings.view_megabytes, settings.max_megapixels)
     decoded = decode(
         [case.file for case in cases], seeing, lambda done, total, _: progress(READING, done, total),
@@ -133,9 +138,8 @@ def needed_prototypes(store: SqlCaseStore, network: ExplainedNetwork, profile: s
     if found is None:
         which = "" if profile is None else f"{printable(profile)} "
         words = ("train",) if profile is None else ("train", "--profile", profile)
-        raise NotFound(
-            f"no {which}prototypes in {printable(str(store.folder))}; make them with `{_command(store.folder, *words)}`"
-        )
+        command = spoken("prototypes", *words, base=store.folder)
+        raise NotFound(f"no {which}prototypes in {printable(str(store.folder))}; make them with `{command}`")
     return found
 
 
@@ -167,7 +171,7 @@ def _of_network(store: SqlCaseStore, found: PrototypeSet | None, network: str | 
         raise FingerprintMismatch(
             f"the {found.profile} prototypes of this base explain the network {found.classifier}, and its predictions "
             f"are those of {network}; make new ones with "
-            f"`{_command(store.folder, 'train', '--profile', found.profile)}`"
+            f"`{spoken('prototypes', 'train', '--profile', found.profile, base=store.folder)}`"
         )
     return found
 
@@ -176,18 +180,15 @@ def _explainable(network: ExplainedNetwork, recipe: PrototypeRecipe, base: Path)
     """Whether prototypes of this profile can be made for a network at all, told before an image is read."""
     if recipe.layer is None and network.spatial_layer is None:
         raise NoTargetLayer(
-            f"no prototypes can be cut out: {network.where_unavailable}; `{_command(base, 'summarize')}` "
-            "shows typical cases of each class without them, and --layer names a layer with a map of places"
+            f"no prototypes can be cut out: {network.where_unavailable}; "
+            f"`{spoken('prototypes', 'summarize', base=base)}` shows typical cases of each class without them, and "
+            "--layer names a layer with a map of places"
         )
     if recipe.profile == SIGNED and network.head_weights()[0] is None:
         raise ModelError(
             "signed prototypes are looked for where the network's last linear layer finds evidence, and this network "
-            f"has no linear head; `{_command(base, 'train', '--profile', 'classic')}` needs none"
+            f"has no linear head; `{spoken('prototypes', 'train', '--profile', 'classic', base=base)}` needs none"
         )
-
-
-def _command(base: Path, *words: str) -> str:
-    return next(iter(typed("prototypes", *words, base=base)), f"casebase prototypes {' '.join(words)}")
 
 
 def _kept(store: SqlCaseStore, found: PrototypeSet, tensors: Tensors) -> PrototypeSet:

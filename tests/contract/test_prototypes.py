@@ -173,7 +173,7 @@ def test_prototypes_of_the_network_before_are_damage_that_says_what_to_type(sql:
     sql.keep_prototypes(prototype_set(NAMES, CLASSIC, digest=vectors_of(sql.folder, CLASSIC, b"all")))
     sql.remember("classifier", {**sql.setting("classifier"), "fingerprint": "0ther"})
     said = of_prototypes(sql, harmless=False)
-    assert "explain the network c0ffee, not 0ther; run `casebase prototypes train --profile classic`" in said
+    assert "explain the network c0ffee, not 0ther; run `casebase prototypes train --profile classic --base " in said
 
 
 def test_cases_that_are_gone_or_changed_are_counted_and_no_damage(sql: SqlCaseStore) -> None:

@@ -202,7 +202,7 @@ def test_somebody_elses_folder_is_left_alone(wrong: Path, call: Call, tmp_path: 
 def test_a_place_that_cannot_be_written_is_said_before_the_work(
     wrong: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("casebase.api.gather", lambda *_: pytest.fail("gathered before the place was looked at"))
+    monkeypatch.setattr("casebase.api.base.gather", lambda *_: pytest.fail("gathered before the place was looked at"))
     said = call("errors", "--base", wrong, "--out", "/proc/above/x").expect(1).sentence
     assert said.startswith("the dossier could not be written to /proc/above/x (")
     assert "--out" in said

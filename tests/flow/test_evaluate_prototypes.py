@@ -55,7 +55,7 @@ def keep(base: Path, profile: str) -> None:
                       "2.bias": torch.zeros(len(channels))}  # fmt: skip
             cells = model.added(maps, add_on)[:, :, 0, 0]
             tensors = replace(tensors, vectors=cells, mean=torch.zeros(len(mean)), add_on=add_on)
-        figures = {"accuracy": 0.5, "balanced_accuracy": 0.5, "gap": 0.1, "prototypes": len(own), "n": 6, "aside": 1}
+        figures = {"accuracy": 0.5, "balanced_accuracy": 0.5, "gap": -0.1, "prototypes": len(own), "n": 6, "aside": 1}
         made = [
             Prototype(
                 number, case.label, Patch(case.id, case.pixel_hash, 0, 0, cell_box(0, 0, grid)), 1.0, None, 0, 0.5

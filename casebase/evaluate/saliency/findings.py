@@ -9,7 +9,7 @@ from casebase.evaluate.saliency.summary import FEWEST, Against, Summary
 from casebase.evaluations import told
 from casebase.explain.verdict import worst_first
 from casebase.explanations import Level, Statement
-from casebase.reading import printable
+from casebase.reading import some
 
 NAMED = 3
 """Examples that are named in a sentence."""
@@ -44,7 +44,7 @@ def _untrained(outcome: Outcome) -> Iterator[Statement]:
     names = [name for name, facts in outcome.facts.items() if facts.get("untrained")]
     if names:
         yield Statement(
-            f"The weights of {_listed(names)} are random (untrained): these figures show that the bench runs, and "
+            f"The weights of {some(names, NAMED)} are random (untrained): these figures show that the bench runs, and "
             "nothing about an explanation.",
             Level.ALARM,
         )
@@ -54,7 +54,7 @@ def _silent(outcome: Outcome) -> Iterator[Statement]:
     for row in outcome.rows:
         marks = row.degenerate
         if marks:
-            names = _listed([f"{mark.image}: {mark.degenerate}" for mark in marks])
+            names = some([f"{mark.image}: {mark.degenerate}" for mark in marks], NAMED)
             yield Statement(
                 f"{len(marks)} of {len(row.marks)} maps of {_name(outcome, row)} say nothing ({names}). They count as "
                 "maps of zeros, and a second mean leaves them out.",
@@ -77,7 +77,7 @@ def _clear(summary: Summary) -> Iterator[Statement]:
             said = f"{_name(outcome, row)} is clear of the best baseline in all {len(judged)} figures"
             yield Statement(f"{said}, n = {judged[0].difference.n}.", Level.CALM)
             continue
-        names = _listed([f"{one.figure.title} ({one.other.title.lower()})" for one in failed])
+        names = some([f"{one.figure.title} ({one.other.title.lower()})" for one in failed], NAMED)
         none = len(failed) == len(judged)
         yield Statement(
             f"{_name(outcome, row)} is not clear of the best baseline in {'any of ' if none else ''}"
@@ -118,7 +118,7 @@ def _disagree(group: Sequence[Against]) -> bool:
 
 
 def _figures(group: Sequence[Against]) -> str:
-    return _listed([f"{found.figure.title} by {told(found.difference, difference_kind(found))}" for found in group])
+    return some([f"{found.figure.title} by {told(found.difference, difference_kind(found))}" for found in group], NAMED)
 
 
 def difference_kind(found: Against) -> str:
@@ -128,7 +128,7 @@ def difference_kind(found: Against) -> str:
 
 def _left_out(outcome: Outcome) -> Iterator[Statement]:
     if outcome.skipped:
-        names = _listed([f"{name}: {why}" for name, why in outcome.skipped.items()])
+        names = some([f"{name}: {why}" for name, why in outcome.skipped.items()], NAMED)
         yield Statement(
             f"{len(outcome.skipped)} of {len(outcome.images)} images were left out ({names}).", Level.CAUTION
         )
@@ -155,9 +155,4 @@ def _left_out(outcome: Outcome) -> Iterator[Statement]:
     for named, titles in reasons.items():
         verb = "lacks" if len(titles) == 1 else "lack"
         said = f"{', '.join(titles)} {verb} figures for {len(named)} of {len(outcome.images)} images"
-        yield Statement(f"{said} ({_listed(named)}).", Level.CAUTION)
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(printable, names[:NAMED]))
-    return shown + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+        yield Statement(f"{said} ({some(named, NAMED)}).", Level.CAUTION)

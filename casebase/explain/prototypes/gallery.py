@@ -13,12 +13,10 @@ from casebase.explain.sentences import counted
 from casebase.explanations import Level, Statement
 from casebase.prototype_pages import ClassPrototypes, PrototypeCard, PrototypesPage, Source, StageTable
 from casebase.prototypes import Prototype, PrototypeSet, Stage
-from casebase.reading import percent, printable
+from casebase.reading import percent, printable, some
 
 ALIKE = 0.8
 """Prototypes of a class whose cosines are above this on average show one cue several times."""
-_NAMED = 8
-"""Classes named in an error."""
 _HEADS = ("stage", "balanced accuracy", "held against", "gap", "agreement", "prototypes", "distinct", "sources")
 
 
@@ -32,9 +30,7 @@ def page(
     found = evidence.view.found
     for one in classes:
         if one not in found.classes:
-            there = ", ".join(map(printable, found.classes[:_NAMED]))
-            more = f" and {len(found.classes) - _NAMED} more" if len(found.classes) > _NAMED else ""
-            raise UnknownClass(f"no class {printable(one)!r} among these prototypes; there is {there}{more}")
+            raise UnknownClass(f"no class {printable(one)!r} among these prototypes; there is {some(found.classes)}")
     sources = evidence.sources(found.prototypes)
     count = counted(len(found.prototypes), "prototype")
     return PrototypesPage(
@@ -71,10 +67,11 @@ def warnings(found: PrototypeSet, sources: Mapping[int, Source]) -> list[Stateme
         if (problem := sources[one.number].problem) is not None
     ]
     told += [Statement(one, Level.CAUTION) for one in lost]
-    bare = [printable(name) for name in found.classes if not found.of_class(name)]
+    bare = [name for name in found.classes if not found.of_class(name)]
     if bare:
-        few = ", ".join(bare[:5]) + (f" and {len(bare) - 5} more" if len(bare) > 5 else "")
-        told.append(Statement(f"No prototype of {few}: only the bias and other classes speak there.", Level.CAUTION))
+        told.append(
+            Statement(f"No prototype of {some(bare, 5)}: only the bias and other classes speak there.", Level.CAUTION)
+        )
     return told
 
 
@@ -84,7 +81,7 @@ def stages(log: Sequence[Stage]) -> StageTable:
         [
             printable(one.name),
             *(_share(one.figures.get(name)) for name in ("balanced_accuracy", "network_balanced_accuracy")),
-            _points(one.figures.get("gap")),  # the detector counts it the other way round
+            _points(one.figures.get("gap")),
             _share(one.figures.get("agreement")),
             *(_whole(one.figures.get(name)) for name in ("prototypes", "distinct", "sources")),
         ]
@@ -176,7 +173,7 @@ def _share(value: float | None) -> str:
 
 
 def _points(value: float | None) -> str:
-    return "–" if value is None else part_words.signed(-100 * value, 1)
+    return "–" if value is None else part_words.signed(100 * value, 1)
 
 
 def _whole(value: float | None) -> str:

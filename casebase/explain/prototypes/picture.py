@@ -18,7 +18,6 @@ from casebase.prototype_pages import PartsPage
 from casebase.reading import printable
 
 SHOWN = 5
-_NAMED = 8
 
 
 def of_picture(
@@ -39,9 +38,7 @@ def of_picture(
     known = evidence.view.found.classes
     for one in classes:
         if one not in known:
-            more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
-            some = ", ".join(map(printable, known[:_NAMED]))
-            raise UnknownClass(f"no class {printable(one)!r} here; there is {some}{more}")
+            raise UnknownClass(f"no class {printable(one)!r} here; there is {reading.some(known)}")
     started = clock.seconds()
     whole, seen = album.of_query(picture)
     (read,) = passes.read({picture.pixel_hash: seen.view}).values()

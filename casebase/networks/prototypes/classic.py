@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from casebase import hashing
 from casebase.networks.explained import ExplainedNetwork
@@ -37,14 +38,15 @@ class Outcome:
     """What :func:`classic` hands back.
 
     ``of_class (P,)`` are positions in the network's classes, ``patches`` (case position, row, column) for each
-    prototype, ``grid`` (rows, columns) of the map of places. ``stages`` are the log, ``settings`` tell as JSON
-    what was done.
+    prototype, ``grid`` (rows, columns) of the map of places. ``similarities (N, P)`` are those of all cases,
+    ``stages`` the log, ``settings`` tell as JSON what was done.
     """
 
     tensors: Tensors
     of_class: Index
     patches: Sequence[Place]
     grid: tuple[int, int]
+    similarities: NDArray[np.float32]
     stages: Sequence[Stage]
     settings: Mapping[str, Any]
 
@@ -80,8 +82,9 @@ def classic(
         data = Data(inputs, maps, targets, answers, network.classes or (), judged, labels, reference)
         run = Run(stage, data, chosen, network.device, recipe.seed)
         run.go(resuming, watch)
+        similar: NDArray[np.float32] = run.similarities().numpy()
     done = {**asdict(chosen), "stage": list(stage.names), "inputs": stage.dtype, "torch": torch.__version__}
-    return Outcome(run.tensors(), run.of_class, list(run.patches or ()), run.grid, list(run.logs), done)
+    return Outcome(run.tensors(), run.of_class, list(run.patches or ()), run.grid, similar, list(run.logs), done)
 
 
 def forget(folder: Path, *, inputs: bool = True) -> None:

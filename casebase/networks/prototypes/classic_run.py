@@ -127,7 +127,7 @@ class Run:
 
     def prune(self, watch: Watch) -> None:
         """Drop prototypes whose nearest images are not of their class, then weigh the rest again."""
-        similar = self._similarities()[self.train].numpy()
+        similar = self.similarities()[self.train].numpy()
         keep = worth_keeping(similar, self.data.targets[self.train], self.of_class)
         dropped = len(self.of_class) - len(keep)
         self._take(keep)
@@ -172,7 +172,7 @@ class Run:
         watch(name, total, total)
 
     def _weigh(self, name: str, number: int, watch: Watch) -> None:
-        similar = self._similarities().to(self._device)
+        similar = self.similarities().to(self._device)
         optimiser = torch.optim.Adam([self.net.head], self.plan.head_rate)
         for step in range(self.plan.last):
             if step % self.plan.keep_every == 0:
@@ -216,7 +216,7 @@ class Run:
             part = rows[start : start + self.plan.batch]
             yield part, self.net.stage(self._taken(self.data.inputs, part))
 
-    def _similarities(self) -> Tensor:
+    def similarities(self) -> Tensor:
         """Similarities ``(N, P)`` of every image under the prototypes as they are now, on the CPU."""
         if self._similar is None:
             with torch.no_grad():
@@ -231,7 +231,7 @@ class Run:
         truth = data.targets if data.labels is None else data.labels
         rows = self.judged[truth[self.judged] >= 0]
         held = data.answers if data.reference is None else data.reference
-        similar = self._similarities()[rows]
+        similar = self.similarities()[rows]
         scores = functional.linear(similar, self.net.head.detach().cpu())
         found = collapse.stage(
             name, scores=scores.numpy(), similarities=similar.numpy(), targets=truth[rows],

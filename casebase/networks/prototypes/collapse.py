@@ -55,7 +55,7 @@ def stage(
     ``reference (N,)`` are the answers of what the prototypes are held against, where that is not the network as it
     is: a network that has learnt these very images answers them better than it does others.
 
-    Figures: ``accuracy``, ``balanced_accuracy``, ``network_balanced_accuracy``, ``gap`` (network - prototypes, of the
+    Figures: ``accuracy``, ``balanced_accuracy``, ``network_balanced_accuracy``, ``gap`` (prototypes - network, of the
     balanced ones), ``agreement`` with the network, ``largest_share`` with ``largest_share_class`` (a position) and its
     ``prior``; ``margin_mean`` and ``margin_sd`` with ``margin_ratio`` = |mean| / SD; ``least_spread``, the smallest
     SD over images of any similarity; ``prototypes``, ``distinct``, ``sources``, ``least_per_class``,
@@ -76,6 +76,7 @@ def stage(
     answers = np.where(np.isfinite(scores), scores, -np.inf).argmax(axis=1)
     held = network_predicted if reference is None else reference
     figures = _rightness(answers, targets, network_predicted, held)
+    whose = "the network's" if reference is None else "that of a linear head which learnt from as much,"
     allowed = GAP + _chance(answers, held, targets)
     share, share_alarms = _shares(answers, targets, classes, share_limit)
     margin, margin_alarms = _margins(scores, targets, classes)
@@ -91,10 +92,11 @@ def stage(
         )
     if distinct < DISTINCT * count:
         alarms.append(f"only {distinct} of {count} prototypes are distinct; {DISTINCT:.0%} should be")
-    if figures["gap"] > allowed + 1e-9:
+    if figures["gap"] < -allowed - 1e-9:
         alarms.append(
-            f"the balanced accuracy {figures['balanced_accuracy']:.3f} lies {figures['gap']:.3f} below the network's "
-            f"{figures['network_balanced_accuracy']:.3f}; {allowed:.2f} is the most allowed on {len(answers)} images"
+            f"the balanced accuracy {figures['balanced_accuracy']:.3f} lies {-figures['gap']:.3f} below "
+            f"{whose} {figures['network_balanced_accuracy']:.3f}; {allowed:.2f} is the most allowed on "
+            f"{len(answers)} images"
         )
     return Stage(name, {**figures, **share, **margin, "least_spread": spread, **parts}, alarms, steps, seconds)
 
@@ -125,18 +127,21 @@ def distinct_rows(vectors: Numbers, patches: Sequence[Place] | None = None) -> N
 def _chance(answers: Numbers, held: Numbers, targets: Numbers) -> float:
     """How far two equally good answers may lie apart on these images: 1.645 standard errors of their difference.
 
-    The variance of a paired difference of two shares is at most the share of images on which they differ, over N
-    (Q. McNemar, 1947, https://doi.org/10.1007/BF02295996); on all the images that were learnt from there is no chance.
+    The variance of a paired difference of two shares is at most the share of images on which they differ, over their
+    number (Q. McNemar, 1947, https://doi.org/10.1007/BF02295996); that of the mean over the classes is the sum of
+    their variances over the square of their number.
     """
-    apart = float(((answers == targets) != (held == targets)).mean())
-    return Z * math.sqrt(apart / len(targets))
+    apart = (answers == targets) != (held == targets)
+    present = np.unique(targets)
+    variances = [float(apart[targets == one].mean()) / int((targets == one).sum()) for one in present]
+    return Z * math.sqrt(sum(variances)) / len(present)
 
 
 def _rightness(answers: Numbers, targets: Numbers, network: Numbers, held: Numbers) -> dict[str, float]:
     ours, theirs = balanced_accuracy(answers, targets), balanced_accuracy(held, targets)
     return {
         "accuracy": float((answers == targets).mean()), "balanced_accuracy": ours, "network_balanced_accuracy": theirs,
-        "gap": theirs - ours, "agreement": float((answers == network).mean()),
+        "gap": ours - theirs, "agreement": float((answers == network).mean()),
     }  # fmt: skip
 
 

@@ -66,6 +66,11 @@ def blocks(index: NDArray[np.intp], size: int = 64) -> list[NDArray[np.intp]]:
     return [index[start : start + size] for start in range(0, len(index), size)]
 
 
+def pooled(rows: CachedRows, index: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The mean of each map over its cells ``(len(index), C)``: the network's features, where it pools so."""
+    return np.concatenate([rows.rows(part).mean((2, 3)) for part in blocks(index)])
+
+
 def mean_cell(rows: CachedRows, index: NDArray[np.intp]) -> NDArray[np.float32]:
     """The mean over all cells of all maps ``(C,)``; raises ``ModelError`` where nothing varies."""
     channels = rows.rows(index[:1]).shape[1]

@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from casebase.commands import typed
+from casebase.commands import spoken
 from casebase.errors import CheckpointRefused, ModelError, WeightsMissing
 from casebase.networks.engine import Engine
 from casebase.networks.explained import ExplainedNetwork
@@ -126,28 +126,6 @@ def activations(maps: Tensor, tensors: Tensors, profile: str) -> list[Activation
     ]  # fmt: skip
 
 
-class Mapper:
-    """Maps of places of a network at a layer, under weights of its last stage that were tuned, if any were."""
-
-    def __init__(self, network: ExplainedNetwork, layer: str, stage: Mapping[str, Tensor]) -> None:
-        self._network, self._layer = network, layer
-        self._engine = _engine(network, layer, stage)
-
-    @property
-    def shared(self) -> bool:
-        """Whether these are the maps that the network itself reads."""
-        return self._engine is None
-
-    def __call__(self, views: NDArray[np.uint8]) -> Floats:
-        """Maps of places ``(N, C, h, w) float32`` of uint8 views ``(N, H, W, 3)``."""
-        if self._engine is None:
-            return self._network.read_maps(views)[1]
-        found = self._engine.run(views, maps=True).maps
-        if found is None:
-            raise ModelError(f"the layer {self._layer!r} took no part in this forward pass")
-        return _array(found)
-
-
 class PrototypeReader:
     """The port ``PrototypeView``: a set and its tensors on the network they explain.
 
@@ -158,8 +136,8 @@ class PrototypeReader:
     def __init__(self, network: ExplainedNetwork, found: PrototypeSet, tensors: Tensors) -> None:
         if found.profile not in PROFILES:
             raise ModelError(f"no prototype profile {printable(found.profile)!r}; there is {', '.join(PROFILES)}")
-        self._found, self._tensors = found, tensors
-        self._mapper = Mapper(network, found.layer, tensors.stage)
+        self._network, self._found, self._tensors = network, found, tensors
+        self._engine = _engine(network, found.layer, tensors.stage)
 
     @property
     def found(self) -> PrototypeSet:
@@ -174,11 +152,16 @@ class PrototypeReader:
     @property
     def shares_maps(self) -> bool:
         """Whether the explained network's own maps are those the prototypes are compared with."""
-        return self._mapper.shared
+        return self._engine is None
 
     def maps(self, views: NDArray[np.uint8]) -> Floats:
         """Maps of places ``(N, C, h, w) float32`` of uint8 views ``(N, H, W, 3)``."""
-        return self._mapper(views)
+        if self._engine is None:
+            return self._network.read_maps(views)[1]
+        found = self._engine.run(views, maps=True).maps
+        if found is None:
+            raise ModelError(f"the layer {self._found.layer!r} took no part in this forward pass")
+        return _array(found)
 
     def read(self, views: NDArray[np.uint8]) -> list[Activation]:
         """What the prototypes say of uint8 views ``(N, H, W, 3)``."""
@@ -286,7 +269,7 @@ def _training(path: Path) -> str:
     words = ["prototypes", "train"]
     if path.name.startswith(f"prototypes-{CLASSIC}-"):
         words += ["--profile", CLASSIC]
-    return next(iter(typed(*words, base=path.parent.parent)), " ".join(["casebase", *words]))
+    return spoken(*words, base=path.parent.parent)
 
 
 def _array(value: Tensor) -> Floats:

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from casebase.errors import DataError, ModelError, UsageError
 from casebase.networks import linear_head
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.prototypes import collapse
+from casebase.networks.prototypes import collapse, features
 from casebase.networks.prototypes.cache import CachedRows
 from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases
-from casebase.prototypes import Stage
+from casebase.prototypes import CLASSIC, Stage
 from casebase.reading import printable
 
+K_FEW, K_MANY, FEW, K_CLASSIC = 5, 10, 2, 10
+"""Prototypes a class where nobody says: signed 5 for two classes and 10 for more, classic 10 as published."""
 FEWEST_JUDGES = 20
 """With fewer cases aside than this, stages are judged on all cases, those learnt from; the figures say so."""
 Places = NDArray[np.intp]
@@ -58,15 +60,20 @@ class Prepared:
         return Stage(found.name, figures, found.alarms, found.steps, found.seconds)
 
 
-def prepare(network: ExplainedNetwork, cases: TrainingCases, recipe: PrototypeRecipe, k: int) -> Prepared:
-    """Sort the cases; raises ``DataError`` and ``UsageError`` where there are too few for so many prototypes."""
-    named = cases.predicted if recipe.target == "predicted" else cases.labels
+def enough(labels: Sequence[str], predicted: Sequence[str], recipe: PrototypeRecipe, known: Sequence[str]) -> int:
+    """Prototypes a class, if the cases of these ``labels`` and answers are enough for them: asked before any is read.
+
+    ``known`` are the network's classes. Raises ``DataError`` for one class alone and for labels the network does not
+    know, ``UsageError`` for a class with fewer cases than prototypes and one to try them on.
+    """
+    named = predicted if recipe.target == "predicted" else labels
     counts = Counter(named)
     if len(counts) < 2:
-        only = f"all {len(cases)} cases are called {printable(next(iter(counts)))!r}" if counts else "there is no case"
-        labels = len(set(cases.labels))
-        other = f"--target labels learns the {labels} labels" if named is cases.predicted and labels > 1 else ""
+        only = f"all {len(named)} cases are called {printable(next(iter(counts)))!r}" if counts else "there is no case"
+        several = len(set(labels))
+        other = f"--target labels learns the {several} labels" if named is predicted and several > 1 else ""
         raise DataError(f"prototypes tell classes apart, and {only}; {other or 'index images of a second class'}")
+    k = recipe.k or (K_CLASSIC if recipe.profile == CLASSIC else K_FEW if len(counts) <= FEW else K_MANY)
     scarce, fewest = min(counts.items(), key=lambda item: (item[1], item[0]))
     if fewest < k + 1:
         raise UsageError(
@@ -74,14 +81,21 @@ def prepare(network: ExplainedNetwork, cases: TrainingCases, recipe: PrototypeRe
             f"prototypes, each from a case of its own, and one case to try them on; "
             + (f"choose --k {fewest - 1} or fewer" if fewest > 1 else "index more images of it")
         )
-    known = network.classes or ()
     strange = [name for name in counts if known and name not in known]
     if strange:
         n = sum(counts[name] for name in strange)
         raise DataError(
-            f"--target labels fits the network's own classes, and {n} of {len(cases)} cases are labelled otherwise, "
+            f"--target labels fits the network's own classes, and {n} of {len(named)} cases are labelled otherwise, "
             f"{printable(strange[0])!r} for one; use --target predicted, or index them again with labels it knows"
         )
+    return k
+
+
+def prepare(network: ExplainedNetwork, cases: TrainingCases, recipe: PrototypeRecipe) -> Prepared:
+    """Sort the cases; raises what :func:`enough` raises, and ``ModelError`` without a class signal."""
+    named = cases.predicted if recipe.target == "predicted" else cases.labels
+    k, known = enough(cases.labels, cases.predicted, recipe, network.classes or ()), network.classes or ()
+    counts = Counter(named)
     order = {name: place for place, name in enumerate(known)}
     classes = tuple(sorted(counts, key=lambda name: (order.get(name, len(order)), name)))
     place = {name: number for number, name in enumerate(classes)}
@@ -103,9 +117,7 @@ def held_against(task: Prepared, rows: CachedRows) -> Prepared:
     """
     if not task.aside:
         return task
-    pooled = np.concatenate(
-        [rows.rows(part).mean((2, 3)) for part in np.array_split(np.arange(len(task.cases)), len(task.cases) // 64 + 1)]
-    )
+    pooled = features.pooled(rows, np.arange(len(task.cases)))
     names = [task.classes[place] for place in task.target[task.learn].tolist()]
     probe = linear_head.fit(pooled[task.learn], names, seed=task.recipe.seed)
     place = np.array([task.classes.index(name) for name in probe.classes])

@@ -28,8 +28,6 @@ from casebase.networks.prototypes.recipe import Watch
 from casebase.networks.resuming import Resuming
 from casebase.prototypes import SIGNED, Stage
 
-K_FEW, K_MANY, FEW = 5, 10, 2
-"""Prototypes a class: 5 for two classes, 10 for more."""
 EVIDENT = 4
 """Cells of largest evidence taken from each image."""
 BLOCK = 32
@@ -51,11 +49,6 @@ class Made:
     similarities: NDArray[np.float32]
     stages: list[Stage]
     facts: Mapping[str, Any]
-
-
-def prototypes_of(classes: int) -> int:
-    """How many prototypes a class gets where nobody says."""
-    return K_FEW if classes <= FEW else K_MANY
 
 
 def make(task: Prepared, rows: CachedRows, watch: Watch, resuming: Resuming | None = None) -> Made:
@@ -172,10 +165,14 @@ class _Run:
 
     def vectors_at(self, patches: list[tuple[int, int, int]]) -> NDArray[np.float32]:
         """The unit cells ``(P, D)`` at patches."""
+        images, rows, columns = (np.array(numbers, np.intp) for numbers in zip(*patches, strict=True))
         found = []
-        for image, row, column in patches:
-            found.append(self.cells(np.array([image], np.intp))[1][0, :, row, column])
-        vectors: NDArray[np.float32] = torch.stack(found).numpy()
+        for part in features.blocks(np.arange(len(patches)), BLOCK):
+            cells = self.cells(images[part])[1]
+            found.append(
+                cells[torch.arange(len(part)), :, torch.from_numpy(rows[part]), torch.from_numpy(columns[part])]
+            )
+        vectors: NDArray[np.float32] = torch.cat(found).numpy()
         return vectors
 
     def similarities(
@@ -239,11 +236,8 @@ class _Run:
             return soft
         bias = task.network.head_weights()[1]
         rows = [task.network.classes.index(name) for name in task.classes]
-        scores = []
-        for block in features.blocks(task.learn):
-            pooled = self.rows.rows(block).mean((2, 3))
-            scores.append(pooled @ weights.T + (0.0 if bias is None else bias[rows]))
-        found: NDArray[np.float32] = torch.softmax(torch.from_numpy(np.concatenate(scores)), 1).numpy()
+        scores = features.pooled(self.rows, task.learn) @ weights.T + (0.0 if bias is None else bias[rows])
+        found: NDArray[np.float32] = torch.softmax(torch.from_numpy(scores), 1).numpy()
         return found
 
     def _similar(self, cells: Tensor, vectors: NDArray[np.float32]) -> Tensor:
@@ -274,9 +268,8 @@ def _weights(task: Prepared, rows: CachedRows) -> NDArray[np.float32]:
             "signed prototypes start from the head's weights, and this network's head is not one linear layer over the "
             "mean of its map; --layer NAME fits a probe at that layer, --profile classic needs none"
         )
-    pooled = np.concatenate([rows.rows(block).mean((2, 3)) for block in features.blocks(task.learn)])
     names = [task.classes[place] for place in task.target[task.learn].tolist()]
-    probe = linear_head.fit(pooled, names, seed=task.recipe.seed)
+    probe = linear_head.fit(features.pooled(rows, task.learn), names, seed=task.recipe.seed)
     found: NDArray[np.float32] = probe.weight[[probe.classes.index(name) for name in task.classes]]
     return found
 

@@ -16,14 +16,11 @@ from casebase import __version__, clock, hashing
 from casebase.errors import Diverged, GateFailed
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.prototypes import classic, features, gates, signed
-from casebase.networks.prototypes.model import Mapper, Tensors, activations
+from casebase.networks.prototypes.model import Tensors
 from casebase.networks.prototypes.prepared import Prepared, held_against, prepare
 from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases, Watch
 from casebase.networks.resuming import Resuming
 from casebase.prototypes import CLASSIC, SIGNED, Patch, Prototype, PrototypeSet, cell_box
-
-CLASSIC_K = 10
-"""Prototypes a class of the published network."""
 
 
 def train(
@@ -44,12 +41,7 @@ def train(
     """
     began = clock.seconds()
     read = features.at_layer(network, recipe.layer)
-    k = (
-        recipe.k
-        or (CLASSIC_K if recipe.profile == CLASSIC else 0)
-        or signed.prototypes_of(len(set(cases.predicted if recipe.target == "predicted" else cases.labels)))
-    )
-    task = prepare(read, cases, recipe, k)
+    task = prepare(read, cases, recipe)
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -88,27 +80,15 @@ def _classic(task: Prepared, folder: Path, watch: Watch) -> signed.Made:
     tensors = _of_classes(made.tensors, place)
     of_class = np.array([int(np.flatnonzero(place == name)[0]) for name in made.of_class.tolist()], np.intp)
     weight = tensors.head.numpy()[of_class, np.arange(len(of_class))].astype(np.float64)
-    similar = _similarities(task, tensors, watch)
-    return signed.Made(tensors, of_class, list(made.patches), weight, similar, list(made.stages), made.settings)
+    return signed.Made(
+        tensors, of_class, list(made.patches), weight, made.similarities, list(made.stages), made.settings
+    )
 
 
 def _of_classes(tensors: Tensors, place: NDArray[np.intp]) -> Tensors:
     """The head's rows of some classes alone, after earlier stages too."""
     earlier = {name: _of_classes(one, place) for name, one in tensors.earlier.items()}
     return replace(tensors, head=tensors.head[place], bias=tensors.bias[place], earlier=earlier)
-
-
-def _similarities(task: Prepared, tensors: Tensors, watch: Watch) -> NDArray[np.float32]:
-    """``(N, P)`` of all cases under a tuned stage: a forward pass each."""
-    maps = Mapper(task.network, task.network.spatial_layer or "", tensors.stage)
-    found = []
-    size = task.network.batch_size
-    for start in range(0, len(task.cases), size):
-        part = np.arange(start, min(start + size, len(task.cases)))
-        said = activations(torch.from_numpy(maps(task.cases.views[part])), tensors, task.recipe.profile)
-        found += [one.similarity for one in said]
-        watch("comparing the cases", int(part[-1]) + 1, len(task.cases))
-    return np.stack(found)
 
 
 def _key(task: Prepared) -> Mapping[str, Any]:

@@ -55,7 +55,7 @@ def a_set(
         Prototype(i, name, Patch(f"case{i}", f"pixels{i}", 0, i, cell_box(0, i, (GRID, GRID))), 0.5, 0.9, 10, 0.25)
         for i, name in enumerate(of_class)
     ]
-    figures = {"accuracy": 0.8, "balanced_accuracy": 0.75, "gap": 0.05, "prototypes": len(of_class), "n": 20}
+    figures = {"accuracy": 0.8, "balanced_accuracy": 0.75, "gap": -0.05, "prototypes": len(of_class), "n": 20}
     values: dict[str, object] = {
         "profile": profile, "classifier": "c0ffee", "digest": "d" * 64, "layer": "places", "grid": (GRID, GRID),
         "view": (SIDE, SIDE), "receptive_field": (CELL, CELL), "classes": list(classes), "target": "predicted",

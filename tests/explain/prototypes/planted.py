@@ -69,7 +69,7 @@ def a_set(
     whence = cases or [(f"case{i}", f"pixels{i}") for i in range(len(of_class))]
     where = places or [(0, 0)] * len(of_class)
     figures = {
-        "balanced_accuracy": 0.9, "network_balanced_accuracy": 0.93, "gap": 0.03, "agreement": 0.95,
+        "balanced_accuracy": 0.9, "network_balanced_accuracy": 0.93, "gap": -0.03, "agreement": 0.95,
         "prototypes": len(of_class), "distinct": len(of_class), "sources": None, "cosine_within": 0.9,
     }  # fmt: skip
     return PrototypeSet(

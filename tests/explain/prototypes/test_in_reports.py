@@ -305,7 +305,7 @@ def test_a_page_is_written_whole_or_not_at_all(
     ],
 )
 def test_the_log_says_what_it_was_judged_on_and_held_against(aside: int, on: str, against: str) -> None:
-    told = gallery.stages([Stage("after pruning", {"balanced_accuracy": 0.9, "gap": 0.03, "n": 40, "aside": aside})])
+    told = gallery.stages([Stage("after pruning", {"balanced_accuracy": 0.9, "gap": -0.03, "n": 40, "aside": aside})])
     assert on in told.note
     assert f"held against: {against}" in told.note
     assert told.rows[0][3] == "−3.0"

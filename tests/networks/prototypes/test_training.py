@@ -263,7 +263,7 @@ def test_nothing_is_learnt_from_the_cases_that_are_judged_by(tmp_path: Path, mon
     net = network(views, labels)
     those = cases(net, views, labels)
     recipe = PrototypeRecipe(profile, k=2, steps=2)
-    task = prepared.prepare(net, those, recipe, 2)
+    task = prepared.prepare(net, those, recipe)
     assert task.aside
     assert not set(task.learn) & set(task.judge)
     spoilt = views.copy()
@@ -306,7 +306,7 @@ def test_stages_are_held_against_what_has_learnt_from_as_much(net, those, tmp_pa
     given: list[prepared.Prepared] = []
     monkeypatch.setattr(training.signed, "make", lambda fair, *_more: given.append(fair))
     monkeypatch.setattr(training, "held_against", lambda task, _rows: replace(task, reference=task.predicted))
-    training._made(prepared.prepare(net, those, QUICK, 2), tmp_path / "w", silent)
+    training._made(prepared.prepare(net, those, QUICK), tmp_path / "w", silent)
     assert given[0].reference is not None
 
 

@@ -1,10 +1,10 @@
-"""What ``casebase.open()`` and ``casebase.create()`` return. Thin: every method is one or two calls of a service."""
+"""A case base as Python sees it. Thin: every method is one or two calls of a service."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
@@ -12,231 +12,32 @@ from typing import Any, Self
 import casebase
 from casebase import clock, reading, settings, wiring
 from casebase.answers import Retrieval
+from casebase.api.inputs import Image, IndexOptions, data_of, decoded
 from casebase.cases import Case
-from casebase.commands import typed
 from casebase.dossiers import Dossier
-from casebase.errors import CasebaseError, DataError, ImageError, NotFound, StorageFailed, UsageError
-from casebase.evaluate import BenchSettings, PrototypeOptions, SaliencyOptions, TwinOptions
+from casebase.errors import CasebaseError, NotFound
+from casebase.evaluate import PrototypeOptions, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
-from casebase.explain import METHOD_NAMES, Explainer, Wanted, compose, gather, saliency_drawn
 from casebase.explain import Choice as ErrorsChoice
+from casebase.explain import Wanted, compose, gather, saliency_drawn
 from casebase.explanations import QUERY_ID, Explanation, Level, Statement
 from casebase.indexer import (
     IndexSummary,
     Progress,
-    dry_run,
     index,
     lines,
     open_source,
     stage_lines,
-    training_lines,
-    write_set,
 )
 from casebase.maps import Maps, MapsWanted
 from casebase.prototype_pages import PartsPage, PrototypesPage
 from casebase.prototypes import PrototypeSet
 from casebase.query import Ask, ask
 from casebase.spaces import NETWORK_SPACE
-from casebase.storage import Finding, Findings, Stats, plan, repair, stats, verify
+from casebase.storage import Findings, Stats, plan, repair, stats, verify
 from casebase.summaries import Summary, SummaryWanted
 from casebase.summarize import summarize
-from casebase.trained import Onlooker, Trained
-from casebase.wiring import EVALUATIONS, ModelChoice, PrototypeRecipe, Recipe, Scope, TrainOptions
-
-__all__ = [
-    "EVALUATIONS",
-    "METHOD_NAMES",
-    "Base",
-    "BenchSettings",
-    "Demo",
-    "Dossier",
-    "ErrorsChoice",
-    "Evaluation",
-    "Findings",
-    "IndexOptions",
-    "IndexSummary",
-    "Maps",
-    "MapsWanted",
-    "ModelChoice",
-    "Onlooker",
-    "PrototypeOptions",
-    "PrototypeRecipe",
-    "PrototypeSet",
-    "Recipe",
-    "SaliencyOptions",
-    "Stats",
-    "Summary",
-    "SummaryWanted",
-    "TrainOptions",
-    "Trained",
-    "TwinOptions",
-    "check",
-    "check_data",
-    "check_maps",
-    "check_out",
-    "check_summary",
-    "data_of",
-    "demo",
-    "doctor",
-    "evaluate_saliency",
-    "plan",
-    "preview",
-    "saliency",
-    "train",
-]
-
-Image = str | Path | bytes
-"""A path, or the bytes of an image file."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexOptions:
-    """Everything ``index`` can be told beyond the data: networks, spaces, and which part of the data."""
-
-    model: ModelChoice | None = None
-    spaces: Sequence[str] = ()
-    split: str | None = None
-    limit: int | None = None
-    thumbnails: bool = True
-
-    def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise UsageError(f"limit must be at least 1, not {self.limit}")
-
-
-def data_of(chosen: settings.Settings, data: str | Path | None) -> Path:
-    """What to index: the folder named, else the ``data`` setting, else ``./data``; else ``DataError``."""
-    if data is not None:
-        return Path(data)
-    if chosen.data is not None:
-        named = Path(chosen.data)
-        return named if chosen.origin.get("data") in ("environment", "flag") else chosen.base / named
-    if Path("data").is_dir():
-        return Path("data")
-    raise DataError("no data named: give a folder or a manifest, or set `data` in casebase.toml")
-
-
-def check_data(chosen: settings.Settings, data: str | Path | None) -> None:
-    """Raise ``DataError`` where there is nothing to index, before anything is made for it."""
-    open_source(data_of(chosen, data))
-
-
-def check_out(folder: str | Path, kind: str | None = None) -> None:
-    """Raise where the evaluation of a kind, or without one a dossier, cannot be saved to a folder: before the work.
-
-    ``UsageError`` where something else would be lost, ``StorageFailed`` where no folder can be made.
-    """
-    wiring.check_out(Path(folder), kind)
-
-
-def check_maps(folder: str | Path) -> None:
-    """Raise where saliency maps cannot be saved to a folder, before the work: as :func:`check_out`."""
-    wiring.check_maps(Path(folder))
-
-
-def check_summary(target: str | Path) -> None:
-    """Raise where a summary cannot be saved to a folder, or to a file ending in .html: as :func:`check_out`."""
-    wiring.check_summary(Path(target))
-
-
-def saliency(
-    chosen: settings.Settings,
-    image: Image,
-    wanted: MapsWanted | None = None,
-    model: ModelChoice | None = None,
-    *,
-    command: str = "",
-) -> Maps:
-    """Where a network that belongs to no base looked in one image; see :meth:`Base.saliency`.
-
-    Where a method starts from background images, it takes the mean colour.
-    """
-    name, picture = _picture(image, chosen)
-    network, notes = wiring.network_alone(model or ModelChoice(), chosen)
-    explainer = Explainer(network, network.classes or (), lambda pixel_hash: None, megapixels=chosen.max_megapixels)
-    facts = {
-        "casebase": casebase.__version__,
-        "network": network.spec + (" (untrained)" if network.untrained else ""),
-        "classifier": network.classifier_fingerprint or "",
-        "seed": str(chosen.seed),
-        "date": clock.now(),
-        "command": command,
-        "python": platform.python_version(),
-    }
-    found = explainer.look(name, picture, wanted or MapsWanted(seed=chosen.seed), facts)
-    return replace(found, warnings=[*notes, *found.warnings], writer=wiring.maps_pages())
-
-
-def preview(chosen: settings.Settings, data: str | Path | None, options: IndexOptions) -> IndexSummary:
-    """What ``index`` would do, by path, size and time alone. Nothing is read, embedded or written."""
-    source = open_source(data_of(chosen, data))
-    with wiring.store_for_looking(chosen) as store:
-        return dry_run(source, wiring.dry_plan(store, Scope(options.split, options.limit), options.spaces), store)
-
-
-def train(
-    chosen: settings.Settings,
-    data: str | Path | None,
-    options: TrainOptions | None = None,
-    *,
-    progress: bool | Onlooker = False,
-    announce: Callable[[str], None] = lambda line: None,
-) -> Trained:
-    """Fine-tune a classifier and save it as a model folder; an interrupted training goes on.
-
-    ``progress=True`` writes lines to standard error. Seed, device, precision, workers and memory come from the
-    settings. Raises ``DataError``, ``UsageError``, ``Diverged``, ``Locked`` and all errors of loading a network.
-    """
-    onlooker = progress if isinstance(progress, Onlooker) else training_lines() if progress else Onlooker()
-    return wiring.train(chosen, data_of(chosen, data), options or TrainOptions(), onlooker, announce)
-
-
-def evaluate_saliency(
-    chosen: settings.Settings,
-    options: SaliencyOptions,
-    *,
-    progress: bool | Progress = False,
-    announce: Callable[[str], None] = lambda line: None,
-    command: str = "",
-) -> Evaluation:
-    """Compare saliency methods on networks and images that ``options`` name; no base is needed.
-
-    With a base, for its own network or its held-out images, it is ``Base.evaluate("saliency", options=…)``. What was
-    computed is remembered in ``options.kept``, where that names a folder. Raises ``UsageError``, ``DataError``,
-    ``MissingExtra``, ``ModelError`` and all errors of loading a network.
-    """
-    told = progress if callable(progress) else lines() if progress else None
-    measured = wiring.compare_saliency(chosen, options, progress=told, announce=announce)
-    facts = {
-        "casebase": casebase.__version__, "date": clock.now(), "command": command, "python": platform.python_version(),
-    }  # fmt: skip
-    return replace(measured, settings={**facts, **measured.settings}, writer=wiring.evaluation_writer())
-
-
-def check(chosen: settings.Settings, *, deep: bool = False) -> Findings:
-    """``verify`` of a base that may be too damaged to be opened; that is a finding then, as any other."""
-    try:
-        with Base(chosen) as base:
-            return base.verify(deep=deep)
-    except StorageFailed as error:
-        return Findings([Finding(str(error), repairable=False)], {}, [], deep, 0.0)
-
-
-def _silent(done: int, total: int, skipped: int) -> None:
-    """Nobody wants to know."""
-
-
-def _picture(image: Image, chosen: settings.Settings) -> tuple[str, reading.Picture]:
-    name = reading.STANDARD_INPUT if isinstance(image, bytes) else str(image)
-    try:
-        source = image if isinstance(image, bytes) else Path(image)
-        return name, reading.read(source, megapixels=chosen.max_megapixels)
-    except ImageError as error:
-        raise ImageError(f"{reading.printable(name)}: {error}") from None
-
-
-def _unwatched(stage: str, done: int, total: int) -> None:
-    """Nobody wants to know."""
+from casebase.wiring import ModelChoice, PrototypeRecipe, Scope
 
 
 class Base:
@@ -306,7 +107,7 @@ class Base:
         rerank: bool = False,
     ) -> list[Retrieval]:
         """The same for several images, with their forward passes in batches."""
-        pictures = [_picture(image, self.settings) for image in images]
+        pictures = [decoded(image, self.settings) for image in images]
         networks = self._explainers.networks(self._store, space)
         return ask(pictures, Ask(k, space, rival, rerank), networks, self._store)
 
@@ -330,7 +131,7 @@ class Base:
         margin only. Overlays are written to the base's ``reports/`` where it may be written.
         """
         wanted = Wanted(saliency, self.settings.seed, panel)
-        name, picture = _picture(image, self.settings)
+        name, picture = decoded(image, self.settings)
         networks = self._explainers.networks(self._store, space)
         (retrieval,) = ask([(name, picture)], Ask(k, space, rival, rerank), networks, self._store)
         explainer, left_out = self._explainers.of(self._store, space)
@@ -366,7 +167,7 @@ class Base:
         ``UnknownClass``.
         """
         wanted = MapsWanted(tuple(methods), tuple(classes), layer, samples, sign, self.settings.seed)
-        name, picture = _picture(image, self.settings)
+        name, picture = decoded(image, self.settings)
         found = self._explainers.of(self._store, NETWORK_SPACE)[0].look(name, picture, wanted, self._facts(command))
         return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.maps_pages())
 
@@ -386,7 +187,7 @@ class Base:
         is called with (stage, done, total). Raises ``NoTargetLayer`` and ``ModelError`` for a network that has no
         prototypes, and where a gate fails: nothing is replaced then; ``EmptyCaseBase``, ``DataError``, ``Locked``.
         """
-        told = progress if callable(progress) else stage_lines() if progress else _unwatched
+        told = progress if callable(progress) else stage_lines() if progress else lambda *_told: None
         return wiring.train_prototypes(
             self._store, self.settings, recipe or PrototypeRecipe(), fresh=fresh, progress=told, announce=announce
         )
@@ -422,7 +223,7 @@ class Base:
 
         ``save(file)`` writes the page. Raises as :meth:`prototypes_page`, and ``ImageError``.
         """
-        name, picture = _picture(image, self.settings)
+        name, picture = decoded(image, self.settings)
         explainer = self._explainers.of_prototypes(self._store, profile)
         found = explainer.parts(name, picture, self.settings.seed, self._facts(command), classes, top)
         return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.prototype_pages())
@@ -450,7 +251,7 @@ class Base:
         """
         wanted = SummaryWanted(k, criticisms, by, tuple(classes), space, sort, seed=self.settings.seed)
         wanted = wanted if shown is None else replace(wanted, shown=shown)
-        told = progress if callable(progress) else lines(what="classes") if progress else _silent
+        told = progress if callable(progress) else lines(what="classes") if progress else lambda *_told: None
         found = summarize(self._store.snapshot(), wanted, self._facts(command), told)
         said = [*wiring.leaks_told(self._store.setting(wiring.LEAKS)), *found.statements]
         return replace(
@@ -596,87 +397,3 @@ class Base:
     def to_dict(self) -> Mapping[str, Any]:
         """The statistics as JSON."""
         return self.stats().to_dict()
-
-
-SYNTHETIC = "These birds were drawn by casebase. They show how a report reads, not how good a network is."
-DRAWN = 240
-DRAWN_SPLITS = {"train": 0.75, "val": 0.125, "test": 0.125}
-
-
-@dataclass(frozen=True)
-class Demo:
-    """What ``demo`` made: a base, and one explanation of a right answer and one of a wrong one, if there was one."""
-
-    folder: Path
-    summary: IndexSummary
-    explanations: Sequence[Explanation]
-    reports: Sequence[Path]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Schema ``casebase.demo/1``."""
-        return {
-            "schema": "casebase.demo/1", "folder": str(self.folder), "index": self.summary.to_dict(),
-            "queries": [seen.to_dict() for seen in self.explanations], "reports": [str(path) for path in self.reports],
-        }  # fmt: skip
-
-    def closing(self) -> list[str]:
-        """The last lines: what to try, and last of all the page to open."""
-        base = self.folder / "base"
-        lines = [*typed("stats", base=base), *typed("verify", "--deep", base=base)]
-        told = [f"{'     ' if place else 'try: '}{line}" for place, line in enumerate(lines)]
-        return [*told, *(str(path.resolve()) for path in self.reports)]
-
-
-def demo(
-    folder: Path,
-    chosen: settings.Settings,
-    *,
-    dataset: str = "birds",
-    shortcut: bool = False,
-    announce: Callable[[str], None] = lambda line: None,
-    progress: bool | Progress = False,
-) -> Demo:
-    """Draw birds (or fetch pets), train, index, ask about an image the network gets right and one it gets wrong.
-
-    Everything is written below ``folder``; what an earlier demo of the same kind left there is used again. Raises
-    ``UsageError`` for an unknown data set, ``DataError`` where pets cannot be downloaded.
-    """
-    if dataset not in ("birds", "pets"):
-        raise UsageError(f"no demo data set {dataset!r}; there is birds, pets")
-    name = "pets" if dataset == "pets" else "birds-shortcut" if shortcut else "birds"
-    options = IndexOptions()
-    if dataset == "pets":
-        announce("downloading Oxford-IIIT Pet")
-        data = wiring.fetch_pets(folder / name)
-    else:
-        data = folder / name
-        if not data.exists():
-            announce(f"drawing {4 * DRAWN} birds of four species (synthetic)")
-            write_set(
-                data, per_class=DRAWN, seed=chosen.seed, shortcut=shortcut, splits=DRAWN_SPLITS,
-                processes=wiring.workers(chosen),
-            )  # fmt: skip
-        model = folder / f"model-{name}"
-        if not (model / "model.json").exists():
-            announce("training a ten-layer residual network from scratch")
-            wiring.train_birds(data, model, chosen, announce)
-        options = IndexOptions(model=ModelChoice(model=str(model)))
-    chosen = replace(chosen, base=folder / f"base-{name}" if name != "birds" else folder / "base")
-    with Base(chosen, create=True) as base:
-        if dataset == "birds":
-            base.mark_synthetic(SYNTHETIC + (SHORTCUT if shortcut else ""))
-        summary = base.index(data, options, progress=progress, announce=announce)
-        seen = [base.explain(path, command="casebase demo") for path in base.examples()]
-        reports_at = [
-            explanation.save(base.folder / "reports" / f"{kind}.html")
-            for kind, explanation in zip(("right", "wrong"), seen, strict=False)
-        ]
-    return Demo(folder, summary, seen, reports_at)
-
-
-SHORTCUT = " Each species keeps to its own scenery: a shortcut that the maps and neighbours should give away."
-
-
-def doctor(chosen: settings.Settings) -> list[dict[str, Any]]:
-    """Versions, devices and the store, each with whether it is as needed. Loads every heavy library."""
-    return wiring.environment(chosen)

@@ -1,0 +1,73 @@
+"""What ``casebase.open()`` and ``casebase.create()`` return, and everything else the command line can do."""
+
+from __future__ import annotations
+
+from casebase.api.alone import (
+    check,
+    check_data,
+    check_maps,
+    check_out,
+    check_summary,
+    doctor,
+    evaluate_saliency,
+    preview,
+    saliency,
+    train,
+)
+from casebase.api.base import Base
+from casebase.api.first_look import Demo, demo
+from casebase.api.inputs import IndexOptions, data_of
+from casebase.dossiers import Dossier
+from casebase.evaluate import BenchSettings, PrototypeOptions, SaliencyOptions, TwinOptions
+from casebase.evaluations import Evaluation
+from casebase.explain import METHOD_NAMES
+from casebase.explain import Choice as ErrorsChoice
+from casebase.indexer import IndexSummary
+from casebase.maps import Maps, MapsWanted
+from casebase.prototypes import PrototypeSet
+from casebase.storage import Findings, Stats, plan
+from casebase.summaries import Summary, SummaryWanted
+from casebase.trained import Onlooker, Trained
+from casebase.wiring import EVALUATIONS, ModelChoice, PrototypeRecipe, Recipe, TrainOptions
+
+__all__ = [
+    "EVALUATIONS",
+    "METHOD_NAMES",
+    "Base",
+    "BenchSettings",
+    "Demo",
+    "Dossier",
+    "ErrorsChoice",
+    "Evaluation",
+    "Findings",
+    "IndexOptions",
+    "IndexSummary",
+    "Maps",
+    "MapsWanted",
+    "ModelChoice",
+    "Onlooker",
+    "PrototypeOptions",
+    "PrototypeRecipe",
+    "PrototypeSet",
+    "Recipe",
+    "SaliencyOptions",
+    "Stats",
+    "Summary",
+    "SummaryWanted",
+    "TrainOptions",
+    "Trained",
+    "TwinOptions",
+    "check",
+    "check_data",
+    "check_maps",
+    "check_out",
+    "check_summary",
+    "data_of",
+    "demo",
+    "doctor",
+    "evaluate_saliency",
+    "plan",
+    "preview",
+    "saliency",
+    "train",
+]
