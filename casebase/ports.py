@@ -16,6 +16,7 @@ from casebase.cases import Case, Fingerprint, SourceImage, Status
 from casebase.reading import Preprocess
 
 if TYPE_CHECKING:
+    from casebase.association import Association, Codes, Nodes
     from casebase.dossiers import Dossier
     from casebase.evaluations import Evaluation
     from casebase.evidence import EvidenceTable
@@ -330,6 +331,19 @@ class CaseStore(CaseBase, Protocol):
         """
         ...
 
+    def association(self) -> Association | None:
+        """The base's class association embedding; None where there is none."""
+        ...
+
+    def keep_association(self, found: Association, codes: Mapping[str, Vector]) -> None:
+        """Put an embedding in the place of the one before, with the class code ``(code,)`` of every image by its id.
+
+        All at once: the space ``cae`` can be asked afterwards, and never holds codes of two trainings. Raises
+        ``FingerprintMismatch`` where it explains another network than the one whose predictions are stored, and
+        ``Locked``.
+        """
+        ...
+
     def skip(self, run: int, refused: Mapping[str, str]) -> None:
         """Record files that could not be used, with their reasons."""
         ...
@@ -363,6 +377,37 @@ class PrototypeView(Protocol):
 
     def earlier(self, maps: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
         """Class scores ``(N, K)`` as the set stood after earlier stages of its training, by the stages' names."""
+        ...
+
+
+class AssociationView(Protocol):
+    """A class association embedding beside the network it explains, which judges every image it makes."""
+
+    @property
+    def found(self) -> Association: ...
+    @property
+    def nodes(self) -> Nodes:
+        """The codes a walk may go along."""
+        ...
+
+    def encode(self, views: NDArray[np.uint8]) -> Codes:
+        """Both codes of ``(N, H, W, 3) uint8`` views of the network."""
+        ...
+
+    def codes(self, views: NDArray[np.uint8]) -> Matrix:
+        """Class codes ``(N, code) float32`` alone."""
+        ...
+
+    def decode(self, of_class: Matrix, individual: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Synthetic images ``(N, S, S, 3) uint8``; one individual code ``(1, ...)`` serves all class codes."""
+        ...
+
+    def judge(self, images: NDArray[np.uint8]) -> Matrix:
+        """What the explained network says ``(N, C)`` of images ``(N, S, S, 3)``, enlarged to its view."""
+        ...
+
+    def reduced(self, views: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Views as the encoders are fed: ``(N, S, S, 3) uint8``."""
         ...
 
 

@@ -7,6 +7,9 @@ CONTRIBUTION = "contribution"
 CLIP_SPACE = "clip"
 """A world lens: it never saw the explained network."""
 
+CAE_SPACE = "cae"
+"""Class codes of the base's class association embedding; there once ``casebase cae train`` has made one."""
+
 
 def stored_space(space: str) -> str:
     """The space whose vectors a space reads."""

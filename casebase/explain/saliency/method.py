@@ -17,6 +17,7 @@ from casebase.overlay import enlarge
 if TYPE_CHECKING:
     from torch import nn
 
+    from casebase.ports import AssociationView
     from casebase.reading import Preprocess
 
 Images = NDArray[np.float32]
@@ -48,7 +49,8 @@ class MethodSettings:
 
     ``layer`` is a submodule's name; ``sign`` says how signed attributions become a map (their absolute value or their
     positive part); ``samples`` is the number of random samples, masks or integration steps; ``background (M, 3, H, W)``
-    are the images that SHAP integrates over, None for the mean colour; ``batch`` images go through the network at once.
+    are the images that SHAP integrates over, None for the mean colour; ``batch`` images go through the network at once;
+    ``association`` is the class association embedding that ``cae`` walks in, None where the base has none.
     """
 
     layer: str | None = None
@@ -57,6 +59,7 @@ class MethodSettings:
     background: Images | None = None
     seed: int = 0
     batch: int = 16
+    association: AssociationView | None = None
 
     def __post_init__(self) -> None:
         if self.sign not in SIGNS:

@@ -11,8 +11,6 @@ Both are linear in their similarities, so that the contributions W_cj (s_j - m_j
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,13 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from casebase.commands import spoken
-from casebase.errors import CheckpointRefused, ModelError, WeightsMissing
+from casebase.errors import CheckpointRefused, ModelError
+from casebase.networks import weight_file
 from casebase.networks.engine import Engine
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.heads import shared_copy
@@ -213,42 +210,17 @@ def save(tensors: Tensors, path: Path) -> str:
         plain |= {f"{_EARLIER}{stage}.{name}": getattr(one, name) for name in _OWN}
     plain |= {f"{_ADD_ON}{name}": value for name, value in tensors.add_on.items()}
     plain |= {f"{_STAGE}{name}": value for name, value in tensors.stage.items()}
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({n: v.detach().to("cpu", torch.float32).clone().contiguous() for n, v in plain.items()}, aside)
-        aside.chmod(0o644)  # safetensors makes files that only their owner can read
-        with aside.open("rb+") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except (OSError, SafetensorError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise ModelError(f"the prototypes cannot be written to {printable(str(path))} ({reason})") from None
-    finally:
-        aside.unlink(missing_ok=True)
-    return digest
+    return weight_file.save(plain, path, "the prototypes")
 
 
 def load(path: Path, digest: str) -> Tensors:
     """Read what :func:`save` wrote; refused where the file is not the one of this digest."""
+    state = weight_file.load(path, digest, "these prototypes", _training(path))
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != digest:
-            raise CheckpointRefused(
-                f"{printable(str(path))} is not the file these prototypes were saved in; "
-                f"restore it, or run `{_training(path)}` again"
-            )
-        state = load_file(path)
         plain = {name: state[name] for name in ("mean", *_OWN)}
         stages = sorted({n.removeprefix(_EARLIER).rpartition(".")[0] for n in state if n.startswith(_EARLIER)})
         earlier = {stage: _weighed(state, f"{_EARLIER}{stage}.") for stage in stages}
-    except FileNotFoundError:
-        raise WeightsMissing(
-            f"no {printable(path.name)} in {printable(str(path.parent))}; restore it, or run `{_training(path)}` again"
-        ) from None
-    except (OSError, SafetensorError, KeyError) as error:
+    except KeyError as error:
         raise CheckpointRefused(f"{printable(str(path))} cannot be read ({error})") from None
     return Tensors(
         **plain,
