@@ -27,9 +27,11 @@ PUBLIC = {
     },
     "casebase.indexer": {
         "IndexSummary", "Progress", "Source", "dry_run", "epoch_in_words", "index", "lines", "open_source",
-        "stage_lines", "training_lines", "write_set",
+        "stage_lines", "training_lines", "write_lesions", "write_set",
     },
-    "casebase.indexer.toy": {"NOTICE", "PARTS", "SPECIES", "Drawing", "Species", "draw", "write_set"},
+    "casebase.indexer.toy": {
+        "NOTICE", "PARTS", "SPECIES", "Drawing", "Species", "draw", "draw_lesion", "write_lesions", "write_set",
+    },
     "casebase.networks": {
         "anatomy", "backbones", "checkpoints", "explained", "fine_tune", "linear_head", "model_folder",
         "open_clip_net", "precision",

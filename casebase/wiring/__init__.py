@@ -10,7 +10,7 @@ tells what there is to compute on · ``demo`` trains the demo's network.
 from casebase.networks.prototypes.recipe import PrototypeRecipe
 from casebase.wiring.asking import networks_of, random_cases
 from casebase.wiring.choices import ModelChoice, network_alone
-from casebase.wiring.demo import examples, fetch_pets, train_birds
+from casebase.wiring.demo import examples, fetch_pets, train_drawn
 from casebase.wiring.explaining import Explainers
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, workers
@@ -76,7 +76,7 @@ __all__ = [
     "thumbnails",
     "tidy",
     "train",
-    "train_birds",
+    "train_drawn",
     "train_prototypes",
     "workers",
 ]
