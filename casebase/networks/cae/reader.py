@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,11 @@ class CaeReader:
     def found(self) -> Association:
         """What was trained."""
         return self._found
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The explained network's classes, in the order of what :meth:`judge` says."""
+        return self._network.classes or ()
 
     @property
     def nodes(self) -> Nodes:
