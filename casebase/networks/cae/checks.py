@@ -185,6 +185,11 @@ def gates(standing: Standing) -> list[str]:
     return said
 
 
+def copies(standing: Standing) -> bool:
+    """Whether edits are rather their lender's image than their source's."""
+    return not (standing.nearer_source > NEARER and standing.donor_rank1 <= most_donors(standing))
+
+
 def most_donors(standing: Standing) -> float:
     """How many edits may be nearest to their lender: as many as to their source, or twice chance and two SE."""
     chance, n = standing.chance_donor, max(standing.n, 1)
