@@ -387,6 +387,11 @@ class AssociationView(Protocol):
     @property
     def found(self) -> Association: ...
     @property
+    def classes(self) -> Sequence[str]:
+        """The explained network's classes, in the order of what :meth:`judge` says; not all need take part."""
+        ...
+
+    @property
     def nodes(self) -> Nodes:
         """The codes a walk may go along."""
         ...
@@ -404,7 +409,7 @@ class AssociationView(Protocol):
         ...
 
     def judge(self, images: NDArray[np.uint8]) -> Matrix:
-        """What the explained network says ``(N, C)`` of images ``(N, S, S, 3)``, enlarged to its view."""
+        """What the explained network says ``(N, C)`` of images ``(N, S, S, 3)``, enlarged to its view; or of views."""
         ...
 
     def reduced(self, views: NDArray[np.uint8]) -> NDArray[np.uint8]:
