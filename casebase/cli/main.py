@@ -14,6 +14,7 @@ import typer
 
 from casebase import __version__
 from casebase.cli import (
+    cae_cmd,
     cases_cmd,
     demo_cmd,
     errors_cmd,
@@ -60,6 +61,7 @@ evaluate_cmd.app.command("prototypes")(evaluate_prototypes_cmd.prototypes)
 app.add_typer(evaluate_cmd.app, name="evaluate")
 prototypes_cmd.app.command("summarize")(summarize_cmd.summarize)
 app.add_typer(prototypes_cmd.app, name="prototypes")
+app.add_typer(cae_cmd.app, name="cae")
 
 
 def _version(*, value: bool) -> None:
@@ -81,7 +83,7 @@ def _main(
 
 
 STOPPED = "stopped; what was finished is kept, and the same command goes on from there"
-GROUPS = ("cases", "evaluate", "prototypes")
+GROUPS = ("cae", "cases", "evaluate", "prototypes")
 """Commands that have commands of their own."""
 COMMON_FLAGS = ("--json", "--quiet", "-q", "--debug", "--no-color")
 COMMON_VALUES = ("--base", "--seed", "--device")
