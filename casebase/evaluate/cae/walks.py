@@ -112,7 +112,7 @@ def _retrieved(base: CaseBase, view: Bytes, rival: str, sight: Sight) -> Retriev
         hits = base.nearest(NETWORK_SPACE, vector, 1, where=Where((rival,))).hits
     except UsageError:  # a vector of zeros has no nearest
         return None
-    case = next(iter(base.get([hits[0].id]).values()), None) if hits else None
+    case = hits[0].case if hits else None
     picture = None if case is None else view_of(case, sight)
     if case is None or picture is None:
         return None

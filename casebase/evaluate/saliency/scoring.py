@@ -137,7 +137,10 @@ class Workplace:
 
     def _map_key(self, seen: Seen, method: str, saliency: Saliency) -> Mapping[str, Any]:
         chosen = {
-            name: value for name, value in vars(self.chosen).items() if name not in ("background", "batch", "sign")
+            name: value
+            for name, value in vars(self.chosen).items()
+            # an association is told by the facts of the one method that walks in it
+            if name not in ("background", "batch", "sign", "association")
         }
         ground = self.chosen.background
         return {

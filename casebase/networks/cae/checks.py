@@ -68,7 +68,7 @@ def reassigned(called: Places, wanted: Places, sources: Places, classes: Sequenc
 
 @dataclass(frozen=True, eq=False)
 class Whose:
-    """Whose image each of ``n`` edits is, 0..1: what :class:`DonorCopy` is the mean of. ``lenders (n,)`` were ranked."""
+    """Whose image each of ``n`` edits is, 0..1: what :class:`DonorCopy` is the mean of; ``lenders (n,)`` are counts."""
 
     nearer_source: Numbers
     own_first: Numbers
@@ -221,9 +221,13 @@ def copies(standing: Standing) -> bool:
 
 
 def most_donors(standing: Standing) -> float:
-    """How many edits may be nearest to their lender: as many as to their source, or twice chance and two SE."""
-    chance, n = standing.chance_donor, max(standing.n, 1)
-    return max(standing.own_rank1, 2 * chance + 2 * math.sqrt(chance * (1 - chance) / n))
+    """:func:`donor_bound` of a standing."""
+    return donor_bound(standing.own_rank1, standing.chance_donor, standing.n)
+
+
+def donor_bound(own_rank1: float, chance: float, n: int) -> float:
+    """How many of ``n`` edits may be nearest to their lender: as many as to their source, or twice chance and two SE."""
+    return max(own_rank1, 2 * chance + 2 * math.sqrt(chance * (1 - chance) / max(n, 1)))
 
 
 def _reassignment(worst: Direction | None) -> str:
