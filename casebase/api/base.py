@@ -306,9 +306,8 @@ class Base:
         """Measure on a part of the base; ``save(folder)`` writes the page, JSON, tables and plots.
 
         ``kind`` is one of ``EVALUATIONS``. ``split`` None takes ``test``, else ``val``, else all held-out images.
-        ``options`` are for all kinds but ``model``; ``progress`` is told of forward
-        passes, of maps and scores, or of images, as that of ``index``; ``announce`` is called with a line about what
-        takes long.
+        ``options`` are for all kinds but ``model``; ``progress`` is told of forward passes, of maps and scores, or of
+        images, as that of ``index``; ``announce`` is called with a line about what takes long.
         Raises ``UsageError`` for an unknown kind or split, and where no image is held out.
         """
         told = progress if callable(progress) else lines() if progress else None

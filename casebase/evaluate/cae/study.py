@@ -23,8 +23,8 @@ from casebase.evaluations import Measured
 from casebase.parts import Part
 from casebase.ports import CaseBase
 
-Maps = Callable[[Sequence[Case]], Summary]
-"""The saliency bench on some images, with the metrics of :mod:`casebase.evaluate.cae.removal`."""
+Maps = Callable[[Sequence[Case]], Summary | None]
+"""The saliency bench on some images, with the metrics of :mod:`casebase.evaluate.cae.removal`; None: no map made."""
 
 
 @dataclass(frozen=True, eq=False)

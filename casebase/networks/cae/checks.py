@@ -226,7 +226,7 @@ def most_donors(standing: Standing) -> float:
 
 
 def donor_bound(own_rank1: float, chance: float, n: int) -> float:
-    """How many of ``n`` edits may be nearest to their lender: as many as to their source, or twice chance and two SE."""
+    """The most of ``n`` edits nearest to their lender: as many as to their source, or twice chance and two SE."""
     return max(own_rank1, 2 * chance + 2 * math.sqrt(chance * (1 - chance) / max(n, 1)))
 
 
