@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from casebase.networks.explained import ExplainedNetwork
     from casebase.ports import AssociationView
 
+POINTING = 15 / 224
+"""Tolerance of the pointing game, of the view's side: 15 pixels of 224."""
+
 
 def measured(
     store: SqlCaseStore,
@@ -80,7 +83,11 @@ def _maps(
     plan = bench.Plan(
         [methods.method(name) for name in names], metrics,
         MethodSettings(seed=settings.seed, batch=settings.batch_size, association=view),
-        BenchSettings(seed=settings.seed, patch_repeats=options.draws), asked=False, every=True,
+        BenchSettings(
+            seed=settings.seed, patch_repeats=options.draws,
+            pointing_tolerance=max(1, round(POINTING * min(network.preprocess.crop))),
+        ),
+        asked=False, every=True,
     )  # fmt: skip
     explained = network.with_precision("fp32")
     networks = [bench.BenchNetwork(explained.spec, lambda: explained)]

@@ -125,9 +125,9 @@ def evenly(names: Sequence[object], most: int, seed: int) -> list[int]:
 
 
 def view_of(case: Case, sight: Sight) -> Views | None:
-    """One case as the network sees it ``(H, W, 3)``; None where its file is no longer what it was."""
+    """One case as the network sees it ``(1, H, W, 3)``; None where its file is no longer what it was."""
     ((_, picture),) = again([case], sight.megapixels, Missing())
-    return None if picture is None else sight.network.preprocess.pixels(picture.image)
+    return None if picture is None else np.stack([sight.network.preprocess.pixels(picture.image)])
 
 
 def _read(cases: Sequence[Case], missing: Missing, sight: Sight) -> Iterator[tuple[Case, Views]]:

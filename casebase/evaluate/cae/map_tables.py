@@ -23,7 +23,7 @@ def map_tables(found: Study) -> Iterator[Table]:
         return
     for metric in found.maps.outcome.metrics:
         if metric in METRICS.values():
-            yield _removal(found.maps, metric, found)
+            yield from _removal(found.maps, metric, found)
     if any(metric.name in MASKED for metric in found.maps.outcome.metrics):
         yield _masked(found.maps)
 
@@ -42,33 +42,49 @@ def ahead(summary: Summary, row: Row, metric: Metric, figure: str) -> Measured |
     return summary.against(mine, row, metric, column).difference
 
 
-def _removal(summary: Summary, metric: Metric, found: Study) -> Table:
-    rows: list[Mapping[str, Cell]] = []
-    for row in summary.outcome.rows:
-        cells: dict[str, Cell] = {
-            "method": _titled(row), "key": row.method, "kind": "baseline" if row.baseline else "method",
-            "refused": row.refused,
-        }  # fmt: skip
-        if row.refused is None:
-            cells |= {figure.key: summary.mean(row, metric, figure) for figure in metric.figures}
-            cells |= {f"{figure}_less": ahead(summary, row, metric, figure) for figure in (AOPC, PD)}
-        rows.append(cells)
+MAIN = (AOPC, PD)
+"""Figures that the first table of a filling shows; a second one has the others."""
+
+
+def _removal(summary: Summary, metric: Metric, found: Study) -> Iterator[Table]:
+    rows = [_row(summary, metric, row) for row in summary.outcome.rows]
+    columns = {figure.key: Column(figure.key, figure.title, figure.kind, figure.help) for figure in metric.figures}
+    less = "paired difference on the same images; above 0: CAE is better"
     draws = f", the mean of {found.options.draws} fillings" if metric is METRICS["uniform"] else ""
-    return Table(
+    yield Table(
         metric.name,
         f"What does the answer rest on? {metric.title}",
         f"Patches of a 32nd of the side are taken away, most relevant first{draws}; a good map makes the probability "
         "of the predicted class drop early.",
         [
-            Column("method", "map"),
-            *(Column(figure.key, figure.title, figure.kind, figure.help) for figure in metric.figures),
-            Column(f"{AOPC}_less", "CAE ahead, AOPC", "points", "paired difference on the same images; above 0: CAE "
-                   "is better"),
-            Column(f"{PD}_less", "CAE ahead, PD max", "points", "the same"),
+            Column("method", "map"), *(columns[key] for key in MAIN),
+            Column(f"{AOPC}_less", "CAE ahead", "points", f"in AOPC; {less}"),
         ],
         rows,
         [*_refused(summary), f"{metric.title}: {metric.source}."],
     )  # fmt: skip
+    yield Table(
+        f"{metric.name}_more",
+        f"The same, in other figures: {metric.title.lower()}",
+        "Only the first patches, least relevant first, and the drop by itself.",
+        [
+            Column("method", "map"), *(one for key, one in columns.items() if key not in MAIN),
+            Column(f"{PD}_less", "CAE ahead, PD max", "points", less),
+        ],
+        rows,
+        detail=True,
+    )  # fmt: skip
+
+
+def _row(summary: Summary, metric: Metric, row: Row) -> Mapping[str, Cell]:
+    cells: dict[str, Cell] = {
+        "method": _titled(row), "key": row.method, "kind": "baseline" if row.baseline else "method",
+        "refused": row.refused,
+    }  # fmt: skip
+    if row.refused is None:
+        cells |= {figure.key: summary.mean(row, metric, figure) for figure in metric.figures}
+        cells |= {f"{figure}_less": ahead(summary, row, metric, figure) for figure in MAIN}
+    return cells
 
 
 def _masked(summary: Summary) -> Table:

@@ -22,7 +22,7 @@ WHOSE = {
 
 def tables(found: Study) -> list[Table]:
     """All tables, in the order of the page."""
-    return [_directions(found), _whose(found), _codes(found), _walks(found), _nearer(found), *map_tables(found)]
+    return [_directions(found), _whose(found), _codes(found), *_walks(found), _nearer(found), *map_tables(found)]
 
 
 def directions(found: Study) -> list[tuple[str, str, Measured, Measured]]:
@@ -141,25 +141,38 @@ def _ends(walk: Walk) -> bool:
     return walk.frames[-1].called == walk.rival
 
 
-def _walks(found: Study) -> Table:
+def _walks(found: Study) -> list[Table]:
     rows: Rows = [{"route": name, **route(found, name)} for name in ROUTES]
-    return Table(
-        "walks",
-        "Do walks lead to the other class, and by a way that cases have gone?",
-        f"Both routes start from the same {len(found.walked.rows)} images and lead to the most probable other class.",
-        [
-            Column("route", "route"),
-            Column("made", "made", "share", "the others are refused: their reconstruction is called otherwise"),
-            Column("flips", "flip", "share", "the network's class changes on the way"),
-            Column("ends", "arrive", "share", "the last frame is called the rival"),
-            Column("monotone", "rising steps", "share", "steps on which the rival's probability does not fall"),
-            Column("alpha", "flip at", "number", "part of the way at the flip, 0 the reconstruction, 1 the end"),
-            Column("covered", "near cases", "share", "points of the way no farther from a case's code than 95 % of "
-                   "cases are from another's"),
-            Column("gap", "over a gap", "share", "walks that cross a stretch that no cases join"),
-        ],
-        rows,
-    )  # fmt: skip
+    return [
+        Table(
+            "walks",
+            "Do walks lead to the other class?",
+            f"Both routes start from the same {len(found.walked.rows)} images and lead to the most probable other "
+            "class.",
+            [
+                Column("route", "route"),
+                Column("made", "made", "share", "the others are refused: the network calls them otherwise once they "
+                       "are reduced or rebuilt"),
+                Column("flips", "flip", "share", "the network's class changes on the way"),
+                Column("ends", "arrive", "share", "the last frame is called the rival"),
+                Column("monotone", "rising", "share", "steps on which the rival's probability does not fall"),
+            ],
+            rows,
+        ),
+        Table(
+            "ways",
+            "By which ways do they go?",
+            "A way near cases goes through what the training has seen.",
+            [
+                Column("route", "route"),
+                Column("alpha", "flip at", "number", "part of the way at the flip, 0 the reconstruction, 1 the end"),
+                Column("covered", "near cases", "share", "points of the way no farther from a case's code than 95 % "
+                       "of cases are from another's"),
+                Column("gap", "over a gap", "share", "walks that cross a stretch that no cases join"),
+            ],
+            rows,
+        ),
+    ]  # fmt: skip
 
 
 def nearer(found: Study) -> dict[str, tuple[Measured, Measured, Measured]]:
@@ -179,16 +192,16 @@ def nearer(found: Study) -> dict[str, tuple[Measured, Measured, Measured]]:
 
 
 def _nearer(found: Study) -> Table:
-    titles = {"pixels": "pixels (mean absolute, 0 to 1)", "features": "the network's features (1 - cosine)"}
     rows: Rows = [
-        {"distance": titles[name], "flip": flip, "retrieved": case, "saved": saved}
+        {"distance": name, "flip": flip, "retrieved": case, "saved": saved}
         for name, (flip, case, saved) in nearer(found).items()
     ]
     return Table(
         "nearer",
         "Is the flip frame nearer to the image than the counterfactual that is retrieved?",
         "The retrieved one is a real case, the nearest in features that the network calls the rival; the flip frame is "
-        "synthetic. All are compared at the embedding's size.",
+        "synthetic. All are compared at the embedding's size: in pixels by the mean absolute difference (0 to 1), in "
+        "the network's features by 1 - cosine.",
         [
             Column("distance", "distance in"), Column("flip", "flip frame", "number"),
             Column("retrieved", "retrieved case", "number"),

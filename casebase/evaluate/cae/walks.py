@@ -116,7 +116,7 @@ def _retrieved(base: CaseBase, view: Bytes, rival: str, sight: Sight) -> Retriev
     picture = None if case is None else view_of(case, sight)
     if case is None or picture is None:
         return None
-    return Retrieved(case, sight.view.reduced(picture[None])[0], sight.view.codes(picture[None])[0])
+    return Retrieved(case, sight.view.reduced(picture)[0], sight.view.codes(picture)[0])
 
 
 def _usual(codes: NDArray[np.float32]) -> float:

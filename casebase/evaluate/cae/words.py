@@ -32,8 +32,9 @@ def statements(found: Study) -> list[Statement]:
 
 
 def _standing(found: Study) -> Iterator[Statement]:
-    for said in found.found.failed:
-        yield Statement(f"Its training ended below a gate: {printable(said)}. No view of it is shown.", Level.ALARM)
+    if not found.found.trustworthy:
+        said = "; ".join(printable(one) for one in found.found.failed)
+        yield Statement(f"No view of it is shown, since its training ended below its gates: {said}.", Level.ALARM)
 
 
 def _images(found: Study) -> Iterator[Statement]:

@@ -108,7 +108,7 @@ def test_images_that_are_called_otherwise_once_rebuilt_are_counted_and_not_walke
 def test_what_the_training_failed_comes_first(tmp_path: Path) -> None:
     found = measured(tmp_path, honest(found=association(failed=["only 10% of 20 edits are called so"])))
     assert found.statements[0].level is Level.ALARM
-    assert any("ended below a gate: only 10%" in one.text for one in found.statements)
+    assert any("ended below its gates: only 10%" in one.text for one in found.statements)
 
 
 def test_every_image_has_a_row_and_the_settings_name_the_embedding(good: Evaluation) -> None:
