@@ -17,6 +17,7 @@ from casebase.wiring.machine import environment, workers
 from casebase.wiring.measuring import EVALUATIONS, compare_saliency, evaluate, evaluation_writer
 from casebase.wiring.prototypes import prototype_set, train_prototypes
 from casebase.wiring.stores import (
+    association_pages,
     check_maps,
     check_out,
     check_summary,
@@ -46,6 +47,7 @@ __all__ = [
     "Recipe",
     "Scope",
     "TrainOptions",
+    "association_pages",
     "check_maps",
     "check_out",
     "check_summary",
