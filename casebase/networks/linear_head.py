@@ -89,14 +89,14 @@ def fit(
     train, choose, report = split(target, groups, seed)
     reason = _too_few(len(labels), choose, report)
     if reason is not None:
-        weight, bias = _regress(features, target, len(classes), DEFAULT_STRENGTH)
+        weight, bias = regress(features, target, len(classes), DEFAULT_STRENGTH)
         return FittedHead(weight, bias, classes, DEFAULT_STRENGTH, None, 0, None, 0, reason)
     strength = _chosen(features, target, len(classes), train, choose)
     rest = np.concatenate([train, choose])
-    weight, bias = _regress(features[rest], target[rest], len(classes), strength)
+    weight, bias = regress(features[rest], target[rest], len(classes), strength)
     right = _scores(features[report], weight, bias).argmax(1) == target[report]
     measured = grouped_share(right, [None if groups is None else groups[i] for i in report.tolist()], seed)
-    weight, bias = _regress(features, target, len(classes), strength)
+    weight, bias = regress(features, target, len(classes), strength)
     return FittedHead(
         weight=weight,
         bias=bias,
@@ -169,7 +169,7 @@ def _chosen(features: Matrix, target: Indices, k: int, train: Indices, choose: I
     """
     best, lowest, worse = STRENGTHS[0], math.inf, 0
     for strength in STRENGTHS:
-        weight, bias = _regress(features[train], target[train], k, strength)
+        weight, bias = regress(features[train], target[train], k, strength)
         given = probabilities(features[choose], weight, bias)[np.arange(len(choose)), target[choose]]
         loss = -float(np.log(np.maximum(given, 1e-12)).mean())
         if loss < lowest:
@@ -181,8 +181,13 @@ def _chosen(features: Matrix, target: Indices, k: int, train: Indices, choose: I
     return best
 
 
-def _regress(features: Matrix, target: Indices, k: int, strength: float) -> tuple[Matrix, Vector]:
-    """Fit on standardised features; the scale is folded back: w = w' / s, b = b' - w . mean."""
+def regress(
+    features: Matrix, target: Indices, k: int, strength: float, *, balanced: bool = False
+) -> tuple[Matrix, Vector]:
+    """Weight ``(k, D)``, bias ``(k,)`` of ``features (N, D)`` and ``target (N,)``; ``balanced``: classes weigh alike.
+
+    Fitted on standardised features; the scale is folded back: w = w' / s, b = b' - w . mean.
+    """
     present = np.unique(target)
     weight, bias = np.zeros((k, features.shape[1])), np.full(k, -30.0)
     if len(present) == 1:
@@ -191,7 +196,7 @@ def _regress(features: Matrix, target: Indices, k: int, strength: float) -> tupl
     mean = features.mean(axis=0, dtype=np.float64)
     spread = features.std(axis=0, dtype=np.float64)
     scale = np.where(spread > 1e-8 * max(1.0, float(np.abs(mean).max())), spread, 1.0)
-    model = LogisticRegression(C=strength, max_iter=500, tol=1e-4)
+    model = LogisticRegression(C=strength, max_iter=500, tol=1e-4, class_weight="balanced" if balanced else None)
     # On many small products a BLAS with several threads spends its time waiting: 20 to 40 times slower, measured.
     with threadpool_limits(limits=1, user_api="blas"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 500 steps are enough for a head, converged or not

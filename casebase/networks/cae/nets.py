@@ -7,6 +7,8 @@ https://arxiv.org/abs/2406.07961. Images are ``(N, 3, S, S) float32`` in [-1, 1]
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,6 +17,7 @@ from casebase.association import Size
 
 HIDDEN = 256
 """Hidden units of the network that turns a class code into scales and shifts."""
+PUBLISHED_WIDTH, PUBLISHED_SPREAD = 64, 0.02
 _TINY = 1e-5
 
 
@@ -184,21 +187,21 @@ class Autoencoder(nn.Module):
 
 
 def discriminator(size: Size, classes: int) -> Discriminator:
-    """A discriminator with its first weights, N(0, 0.02)."""
-    net = Discriminator(size, classes)
-    net.apply(_normal)
+    """A discriminator with its first weights: N(0, 0.02) at the published width of 64.
+
+    Narrower layers sum over fewer inputs: the same spread would shrink a signal by half as much again in each of them,
+    and the discriminator would not begin to learn for hundreds of steps. So the spread grows as 1 / sqrt(width).
+    """
+    net, spread = Discriminator(size, classes), PUBLISHED_SPREAD * math.sqrt(PUBLISHED_WIDTH / size.width)
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, spread)
+            nn.init.zeros_(layer.bias)
     return net
 
 
 def _kaiming(layer: nn.Module) -> None:
     if isinstance(layer, nn.Conv2d | nn.Linear):
         nn.init.kaiming_normal_(layer.weight)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-
-
-def _normal(layer: nn.Module) -> None:
-    if isinstance(layer, nn.Conv2d | nn.Linear):
-        nn.init.normal_(layer.weight, 0.0, 0.02)
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)

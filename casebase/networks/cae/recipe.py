@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -15,20 +15,21 @@ PAPER, SMALL, TEST = "paper", "small", "test"
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A size with the settings it is trained with; ``halve_every`` iterations the rate is halved."""
+    """A size with the settings it is trained with: ``batch`` pairs a step, the rate halved ``halved`` times."""
 
     size: Size
     iterations: int
     batch: int
     rate: float
-    halve_every: int
+    halved: int
 
 
 PRESETS: Final = MappingProxyType({
-    PAPER: Preset(Size(256, 64, 6), 200_000, 1, 1e-4, 20_000),
-    SMALL: Preset(Size(64, 16, 3), 2_000, 1, 2e-4, 700),
-    TEST: Preset(Size(32, 12, 2, halvings=2), 600, 1, 2e-4, 200),
+    PAPER: Preset(Size(256, 64, 6), 200_000, 1, 1e-4, 10),
+    SMALL: Preset(Size(64, 16, 3), 2_000, 1, 2e-4, 3),
+    TEST: Preset(Size(32, 12, 2, halvings=2), 1_500, 1, 2e-4, 3),
 })  # fmt: skip
+"""``paper``: as published. ``small`` and ``test``: the same networks, losses and weights, narrower and shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +56,27 @@ class CaeRecipe:
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"--batch-size must be at least 1, not {self.batch}")
 
+    @property
+    def plan(self) -> Preset:
+        """The preset with what was chosen otherwise."""
+        one = PRESETS[self.preset]
+        return Preset(one.size, self.iterations or one.iterations, self.batch or one.batch, one.rate, one.halved)
+
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Where a training is: ``done`` of ``total`` iterations, the running mean of each term, the newest standing."""
+    """Where a training is.
+
+    ``done`` of ``total``, in images while they are read and in iterations afterwards; ``terms`` are running means of
+    the losses by name, ``standing`` the newest, ``sheet`` the newest sample sheet.
+    """
 
     stage: str
     done: int
     total: int
-    terms: Mapping[str, float]
+    terms: Mapping[str, float] = field(default_factory=dict)
     standing: Standing | None = None
+    sheet: str | None = None
 
 
 Watch = Callable[[Progress], None]
