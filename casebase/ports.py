@@ -336,12 +336,13 @@ class CaseStore(CaseBase, Protocol):
         """The base's class association embedding; None where there is none."""
         ...
 
-    def keep_association(self, found: Association, codes: Mapping[str, Vector]) -> None:
-        """Put an embedding in the place of the one before, with the class code ``(code,)`` of every image by its id.
+    def keep_association(self, found: Association, codes: Mapping[str, Vector], fingerprint: Fingerprint) -> None:
+        """Put an embedding in the place of the one before, with the class code ``(code,)`` of every image.
 
-        All at once: the space ``cae`` can be asked afterwards, and never holds codes of two trainings. Raises
-        ``FingerprintMismatch`` where it explains another network than the one whose predictions are stored, and
-        ``Locked``.
+        ``codes`` are by the name of an image's pixels, which is what a code was made of; ``fingerprint`` is that of the
+        space ``cae``. All at once: the space can be asked afterwards, and never holds codes of two trainings. Raises
+        ``FingerprintMismatch`` where it explains another network than the one whose predictions are stored, ``Moved``
+        where an image has no code, ``UsageError`` for a code without a direction, and ``Locked``.
         """
         ...
 

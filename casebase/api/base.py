@@ -13,6 +13,7 @@ import casebase
 from casebase import clock, reading, settings, wiring
 from casebase.answers import Retrieval
 from casebase.api.inputs import Image, IndexOptions, data_of, decoded
+from casebase.association import Association
 from casebase.association_pages import AssociationPage, WalkPage
 from casebase.cases import Case
 from casebase.dossiers import Dossier
@@ -25,6 +26,7 @@ from casebase.explanations import QUERY_ID, Explanation, Level, Statement
 from casebase.indexer import (
     IndexSummary,
     Progress,
+    association_lines,
     index,
     lines,
     open_source,
@@ -38,7 +40,7 @@ from casebase.spaces import NETWORK_SPACE
 from casebase.storage import Findings, Stats, plan, repair, stats, verify
 from casebase.summaries import Summary, SummaryWanted
 from casebase.summarize import summarize
-from casebase.wiring import ModelChoice, PrototypeRecipe, Scope
+from casebase.wiring import CaeProgress, CaeRecipe, ModelChoice, PrototypeRecipe, Scope
 
 FEW_FRAMES = 8
 """Frames of the walk on a dossier's pages: each is a forward pass, and there are many pages."""
@@ -231,6 +233,36 @@ class Base:
         explainer = self._explainers.of_prototypes(self._store, profile)
         found = explainer.parts(name, picture, self.settings.seed, self._facts(command), classes, top)
         return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.prototype_pages())
+
+    # -- class association ---------------------------------------------------------------------------------------
+
+    def train_association(
+        self,
+        recipe: CaeRecipe | None = None,
+        *,
+        fresh: bool = False,
+        progress: bool | Callable[[CaeProgress], None] = False,
+        announce: Callable[[str], None] = lambda line: None,
+    ) -> Association:
+        """Learn a class association embedding of this base's network from its cases, and the space ``cae`` with it.
+
+        An interrupted training goes on unless ``fresh``. ``progress=True`` writes lines to standard error; a function
+        is called with stage, done, total, losses and the newest standing. Raises ``GateFailed`` where the embedding
+        explains nothing, which is then in the error's ``found``: it is kept to be looked at, unless one is there that
+        explains this network; ``EmptyCaseBase``, ``DataError``, ``UsageError`` for images smaller than the preset,
+        ``Diverged``, ``Locked``.
+        """
+        told = progress if callable(progress) else _lines() if progress else lambda _told: None
+        return wiring.train_association(
+            self._store, self.settings, recipe or CaeRecipe(), fresh=fresh, watch=told, announce=announce
+        )
+
+    def association(self) -> Association | None:
+        """The class association embedding, whether it passed its gates or not; None where there is none.
+
+        Raises ``FingerprintMismatch`` where it explains another network than the one that answers here.
+        """
+        return wiring.association(self._store)
 
     def association_page(
         self, *, projection: str = "pca", untrusted: bool = False, command: str = ""
@@ -441,3 +473,8 @@ class Base:
     def to_dict(self) -> Mapping[str, Any]:
         """The statistics as JSON."""
         return self.stats().to_dict()
+
+
+def _lines() -> Callable[[CaeProgress], None]:
+    lines = association_lines()
+    return lambda told: lines(told.stage, told.done, told.total, told.standing, told.terms)

@@ -4,7 +4,15 @@
 demo and the tests.
 """
 
-from casebase.indexer.progress import epoch_in_words, lines, stage_lines, training_lines
+from casebase.indexer.progress import (
+    association_lines,
+    epoch_in_words,
+    lines,
+    losses_in_words,
+    stage_lines,
+    standing_in_words,
+    training_lines,
+)
 from casebase.indexer.service import IndexSummary, Progress, dry_run, index
 from casebase.indexer.sources import Source, open_source
 from casebase.indexer.toy import write_set
@@ -13,12 +21,15 @@ __all__ = [
     "IndexSummary",
     "Progress",
     "Source",
+    "association_lines",
     "dry_run",
     "epoch_in_words",
     "index",
     "lines",
+    "losses_in_words",
     "open_source",
     "stage_lines",
+    "standing_in_words",
     "training_lines",
     "write_set",
 ]

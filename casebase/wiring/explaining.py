@@ -12,7 +12,7 @@ from casebase.explain.service import Explainer
 from casebase.ports import AssociationView, PrototypeView
 from casebase.query import Networks
 from casebase.settings import Settings
-from casebase.spaces import NETWORK_SPACE
+from casebase.spaces import CAE_SPACE, NETWORK_SPACE
 from casebase.storage.writing import SqlCaseStore
 from casebase.wiring.asking import networks_of, random_cases
 from casebase.wiring.association import association_view, needed_association
@@ -53,7 +53,8 @@ class Explainers:
     def loaded(self, store: SqlCaseStore, space: str) -> tuple[Networks, ExplainedNetwork]:
         """The networks of a space, and the explained one by itself."""
         known = store.setting("classifier")
-        stamp = (None if known is None else known["fingerprint"], space)
+        made = store.association_digest() if space == CAE_SPACE else None
+        stamp = (None if known is None else known["fingerprint"], made)
         cached = self._networks.get(space)
         if cached is None or cached[0] != stamp:
             self._networks[space] = (stamp, *networks_of(store, self._settings, space))

@@ -17,7 +17,7 @@ from casebase.reading import percent, printable, some
 DRAWN = 2000
 """Points drawn at most; of more, so many are drawn at random."""
 COLOURS = 6
-"""Classes with a colour of their own beside the answer and the rival; the smaller rest shares one."""
+"""Classes with a colour of their own; the smaller rest shares one."""
 OTHERS = "others"
 PCA, UMAP = "pca", "umap"
 _FLAT = 1e-9
@@ -79,7 +79,7 @@ def _spots(
         kinds[predicted] = "predicted"
     if rival is not None:
         kinds[rival] = "rival"
-    free = iter([f"k{place}" for place in range(COLOURS)])
+    free = iter([f"k{place}" for place in range(2 if kinds else 0, COLOURS)])  # the first two are those of the roles
     for name in named:
         kinds.setdefault(name, next(free, OTHERS))
     errors = Counter(said for said, label in zip(found.predicted, found.labels, strict=True) if said != label)
