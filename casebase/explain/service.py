@@ -22,7 +22,6 @@ from casebase.commands import named
 from casebase.errors import ImageError, ModelError, NotFound
 from casebase.explain import mapping, where_map
 from casebase.explain.album import Album, Look, Thumbnail, ahead, in_threads
-from casebase.explain.cae import gallery as association_gallery
 from casebase.explain.cae.evidence import Walks
 from casebase.explain.cae.manifolds import Coded, manifold
 from casebase.explain.cae.one_image import WalkWanted
@@ -226,12 +225,14 @@ class Explainer:
         Below the gates its pictures and its map are held back unless ``untrusted``. Raises ``NotFound``,
         ``MissingExtra`` for a map that cannot be drawn.
         """
+        from casebase.explain.cae import gallery  # its gates come with the training's libraries
+
         view = self._associated()
         if view.found.failed and not untrusted:
-            return association_gallery.page(view.found, facts, manifold=None)
+            return gallery.page(view.found, facts, manifold=None)
         placed = manifold(coded, projection, seed=seed)
         sheet = swaps(view, self._album, coded.aside or coded.cases, seed)
-        return association_gallery.page(view.found, facts, manifold=placed, swaps=sheet, seed=seed)
+        return gallery.page(view.found, facts, manifold=placed, swaps=sheet, seed=seed)
 
     def _associated(self) -> AssociationView:
         if self._walks is None:

@@ -70,8 +70,8 @@ def gates(standing: Standing) -> Grid:
     rows += [
         ["edits nearer to their source than to their lender", percent(standing.nearer_source),
          f"more than {percent(checks.NEARER)}", _verdict(standing.nearer_source > checks.NEARER)],
-        ["edits nearest, of all lenders, to their own", f"{percent(standing.donor_rank1)}, by chance "
-         f"{percent(standing.chance_donor)}", f"at most {percent(most)}", _verdict(standing.donor_rank1 <= most)],
+        ["edits nearest, of all lenders, to their own", _by_chance(standing.donor_rank1, standing.chance_donor),
+         f"at most {percent(most)}", _verdict(standing.donor_rank1 <= most)],
         ["the network agrees with itself on reconstructions", percent(standing.rebuilt),
          *_least(standing.rebuilt, checks.REBUILT)],
         ["the network agrees with itself on images at this size", percent(standing.resized),
@@ -150,22 +150,26 @@ def _warnings(found: Association, *, shown: bool) -> list[Statement]:
 def _beside(standing: Standing) -> list[list[str]]:
     """What is measured and told, and no gate."""
     rows = [
-        ["edits nearest, of all sources, to their own",
-         f"{percent(standing.own_rank1)}, by chance {percent(standing.chance_own)}; reconstructions "
-         f"{percent(standing.rebuilt_rank1)}"],
+        ["edits nearest, of all sources, to their own", _by_chance(standing.own_rank1, standing.chance_own)],
+        ["reconstructions nearest, of all sources, to their own",
+         _by_chance(standing.rebuilt_rank1, standing.chance_own)],
         ["error of the reconstruction, of the range of values", percent(standing.error)],
     ]  # fmt: skip
     if standing.nearer_source_features is not None:
-        rows.append(["the same in the network's features: nearer to the source",
+        rows.append(["edits nearer to their source in the network's features",
                      percent(standing.nearer_source_features)])  # fmt: skip
     if standing.separable is not None:
         rows.append(["a linear reader tells the class from class codes", percent(standing.separable)])
     if standing.leak is not None:
-        chance = "" if standing.chance_class is None else f", by chance {percent(standing.chance_class)}"
-        rows.append(["and from individual codes, where it should not", f"{percent(standing.leak)}{chance}"])
+        rows.append(["and from individual codes, where it should not",
+                     _by_chance(standing.leak, standing.chance_class)])  # fmt: skip
     if standing.flips is not None:
         rows.append(["walks that end with the network calling it the rival", percent(standing.flips)])
     return [[*row, "–", TOLD] for row in rows]
+
+
+def _by_chance(value: float, chance: float | None) -> str:
+    return percent(value) if chance is None else f"{percent(value)}, by chance {percent(chance)}"
 
 
 def _least(value: float, least: float) -> list[str]:
