@@ -118,7 +118,7 @@ def log(standings: Sequence[Standing], chosen: Standing) -> Grid:
     return Grid(
         heads, rows,
         "Training does not get better step by step: the checkpoint kept (●) is the one whose worst direction of "
-        "reassignment is best on validation images.",
+        "reassignment is best on validation images, of those that hold the other gates before those that do not.",
     )  # fmt: skip
 
 
