@@ -28,9 +28,12 @@ PUBLIC = {
     },
     "casebase.indexer": {
         "IndexSummary", "Progress", "Source", "association_lines", "dry_run", "epoch_in_words", "index", "lines",
-        "losses_in_words", "open_source", "stage_lines", "standing_in_words", "training_lines", "write_set",
+        "losses_in_words", "open_source", "stage_lines", "standing_in_words", "training_lines", "write_lesions",
+        "write_set",
     },
-    "casebase.indexer.toy": {"NOTICE", "PARTS", "SPECIES", "Drawing", "Species", "draw", "write_set"},
+    "casebase.indexer.toy": {
+        "NOTICE", "PARTS", "SPECIES", "Drawing", "Species", "draw", "draw_lesion", "write_lesions", "write_set",
+    },
     "casebase.networks": {
         "anatomy", "backbones", "checkpoints", "explained", "fine_tune", "linear_head", "model_folder",
         "open_clip_net", "precision",

@@ -32,7 +32,7 @@ from casebase.explain.work import Block, Work, looked_at, mapped_cases, shown_ca
 from casebase.explanations import QUERY_ID, Explanation, Shown, WhereMap, frozen
 from casebase.maps import Maps, MapsWanted
 from casebase.panel import low_margin
-from casebase.ports import Matrix, PrototypeView, Reading, Vector
+from casebase.ports import AssociationView, Matrix, PrototypeView, Reading, Vector
 from casebase.prototype_pages import PartsPage, PrototypesPage
 from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
 
@@ -115,12 +115,14 @@ class Explainer:
         sample: Sample | None = None,
         prototypes: PrototypeView | None = None,
         cases: Cases = lambda ids: {},
+        association: AssociationView | None = None,
     ) -> None:
         self._network = network
         self._album = Album(network.preprocess, thumbnail, megapixels=megapixels)
         self._passes = Passes(network, classes)
         self._sample = sample
         self._evidence = None if prototypes is None else Evidence(prototypes, cases, self._album)
+        self._association = association
         self._settings: dict[tuple[bool, int], tuple[MethodSettings, Mapping[str, str]]] = {}
 
     def ready(self, wanted: Wanted) -> None:
@@ -136,7 +138,7 @@ class Explainer:
         background = mapping.entry(method).background
         key = (background, seed)
         if key not in self._settings:
-            plain = MethodSettings(seed=seed, sign=mapping.SIGN)
+            plain = MethodSettings(seed=seed, sign=mapping.SIGN, association=self._association)
             self._settings[key] = self._background(plain) if background else (plain, {})
         return self._settings[key]
 

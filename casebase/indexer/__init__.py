@@ -1,7 +1,7 @@
 """Indexer: from pictures to a case base. ``sources`` lists images, ``batches`` spreads the work, ``service`` does it.
 
-``splitting`` puts images into parts and ``views`` decodes them, for training. ``toy`` draws the synthetic birds of the
-demo and the tests.
+``splitting`` puts images into parts and ``views`` decodes them, for training. ``toy`` draws the synthetic sets
+of the demo and the tests.
 """
 
 from casebase.indexer.progress import (
@@ -15,7 +15,7 @@ from casebase.indexer.progress import (
 )
 from casebase.indexer.service import IndexSummary, Progress, dry_run, index
 from casebase.indexer.sources import Source, open_source
-from casebase.indexer.toy import write_set
+from casebase.indexer.toy import write_lesions, write_set
 
 __all__ = [
     "IndexSummary",
@@ -31,5 +31,6 @@ __all__ = [
     "stage_lines",
     "standing_in_words",
     "training_lines",
+    "write_lesions",
     "write_set",
 ]

@@ -15,7 +15,7 @@ from casebase.wiring.asking import networks_of, random_cases
 from casebase.wiring.association import association
 from casebase.wiring.association_training import train_association
 from casebase.wiring.choices import ModelChoice, network_alone
-from casebase.wiring.demo import examples, fetch_pets, train_birds
+from casebase.wiring.demo import examples, fetch_pets, train_drawn
 from casebase.wiring.explaining import Explainers
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, workers
@@ -85,7 +85,7 @@ __all__ = [
     "tidy",
     "train",
     "train_association",
-    "train_birds",
+    "train_drawn",
     "train_prototypes",
     "workers",
 ]
