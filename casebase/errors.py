@@ -36,7 +36,10 @@ class stands in ``casebase/cli/exits.py``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from casebase.association import Association
 
 
 class CasebaseError(Exception):
@@ -84,11 +87,14 @@ class Diverged(ModelError):
 
 
 class GateFailed(ModelError):
-    """What was trained did not hold what is asked of it, and is not handed over; ``stages`` are the log until then."""
+    """What was trained did not hold what is asked of it, and explains nothing.
 
-    def __init__(self, message: str, stages: Sequence[Any] = ()) -> None:
+    ``stages`` are the log until then; ``found`` is what was trained, where there is something to look at.
+    """
+
+    def __init__(self, message: str, stages: Sequence[Any] = (), found: Association | None = None) -> None:
         super().__init__(message)
-        self.stages = stages
+        self.stages, self.found = stages, found
 
 
 class CheckpointRefused(ModelError):

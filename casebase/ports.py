@@ -17,6 +17,7 @@ from casebase.reading import Preprocess
 
 if TYPE_CHECKING:
     from casebase.association import Association, Codes, Nodes
+    from casebase.association_pages import AssociationPage, WalkPage
     from casebase.dossiers import Dossier
     from casebase.evaluations import Evaluation
     from casebase.evidence import EvidenceTable
@@ -335,12 +336,13 @@ class CaseStore(CaseBase, Protocol):
         """The base's class association embedding; None where there is none."""
         ...
 
-    def keep_association(self, found: Association, codes: Mapping[str, Vector]) -> None:
-        """Put an embedding in the place of the one before, with the class code ``(code,)`` of every image by its id.
+    def keep_association(self, found: Association, codes: Mapping[str, Vector], fingerprint: Fingerprint) -> None:
+        """Put an embedding in the place of the one before, with the class code ``(code,)`` of every image.
 
-        All at once: the space ``cae`` can be asked afterwards, and never holds codes of two trainings. Raises
-        ``FingerprintMismatch`` where it explains another network than the one whose predictions are stored, and
-        ``Locked``.
+        ``codes`` are by the name of an image's pixels, which is what a code was made of; ``fingerprint`` is that of the
+        space ``cae``. All at once: the space can be asked afterwards, and never holds codes of two trainings. Raises
+        ``FingerprintMismatch`` where it explains another network than the one whose predictions are stored, ``Moved``
+        where an image has no code, ``UsageError`` for a code without a direction, and ``Locked``.
         """
         ...
 
@@ -481,6 +483,18 @@ class PrototypeWriter(Protocol):
         ...
 
     def inline(self, page: PrototypesPage | PartsPage) -> str:
+        """The page as HTML for a notebook cell."""
+        ...
+
+
+class AssociationWriter(Protocol):
+    """A class association embedding, or a walk through it, in forms somebody can look at."""
+
+    def write(self, page: AssociationPage | WalkPage, target: Path) -> Path:
+        """Write one self-contained page and return its path; nothing is left behind on failure."""
+        ...
+
+    def inline(self, page: AssociationPage | WalkPage) -> str:
         """The page as HTML for a notebook cell."""
         ...
 

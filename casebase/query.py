@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from casebase.reading import Picture, printable
 from casebase.retrieve import Answer, Question, Themselves
 from casebase.reuse import support
 from casebase.rivals import choose_rivals
-from casebase.spaces import CONTRIBUTION, NETWORK_SPACE, stored_space
+from casebase.spaces import CAE_SPACE, CONTRIBUTION, NETWORK_SPACE, absent, stored_space
 from casebase.weighing import calibrated, panel, usual, weighed
 
 TRIES = 3
@@ -75,11 +75,15 @@ class Remembered:
 
 @dataclass(frozen=True, eq=False)
 class Networks:
-    """The explained network's embedder and classes, and the embedders of other spaces."""
+    """The explained network's embedder and classes, and the embedders of other spaces.
+
+    ``cautions`` say of a space what whoever asks in it has to know first.
+    """
 
     explained: Embedder
     classifier: Classifier
     others: Mapping[str, Embedder]
+    cautions: Mapping[str, str] = field(default_factory=dict)
 
     def embedder(self, space: str) -> Embedder:
         """The embedder whose vectors a space holds; ``contribution`` weighs those of ``avgpool``."""
@@ -154,10 +158,8 @@ def check(wanted: Ask, networks: Networks, case_base: CaseBase) -> None:
     spaces = case_base.spaces()
     base_space = stored_space(wanted.space)
     if base_space not in spaces:
-        have = ", ".join([*spaces, CONTRIBUTION])
-        raise UsageError(
-            f"no space {wanted.space!r} in this case base (it has {have}); `casebase index --space` adds one"
-        )
+        more = "" if base_space == CAE_SPACE else "; `casebase index --space` adds one"
+        raise UsageError(absent(wanted.space, [*spaces, CONTRIBUTION]) + more)
     for space in {base_space, NETWORK_SPACE} & set(spaces):
         asked = networks.embedder(space).fingerprint
         if asked != spaces[space]:
@@ -237,6 +239,7 @@ def _retrieve(
     twin = twins.rows[0].distance if twins.rows else None
     gate = usual(called, twin, wanted.space, case_base, themselves)
     trust = support(prediction, plain.rows, twin, None if nun is None else nun.distance, gate, called)
+    first = [networks.cautions[wanted.space]] if wanted.space in networks.cautions else []
     trust = calibrated(trust, wanted.space, case_base, themselves, reranked)
     sources = {"nearest": nearest.source, "twins": twins.source, "counterfactuals": _worst(unlike)}
     return Retrieval(
@@ -251,7 +254,10 @@ def _retrieve(
         search=Search(wanted.space, "cosine", sum(classes.values()), sources),
         fingerprint=networks.classifier.fingerprint,
         k=wanted.k,
-        warnings=tuple(caveats(wanted.k, wanted.space, called, nearest, twins, unlike, rivals, copies, classes, semi)),
+        warnings=(
+            *first,
+            *caveats(wanted.k, wanted.space, called, nearest, twins, unlike, rivals, copies, classes, semi),
+        ),
         panel=panel(question, prediction, called, classes, twins, rivals, unlike),
         reranked=reranked,
         seconds=_spent(embed_seconds, clock.seconds() - started),

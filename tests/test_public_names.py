@@ -14,22 +14,26 @@ import casebase
 PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "create", "open"},
     "casebase.api": {
-        "Base", "BenchSettings", "Demo", "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings",
-        "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps", "MapsWanted", "ModelChoice", "Onlooker",
-        "PrototypeOptions", "PrototypeRecipe", "PrototypeSet", "Recipe", "SaliencyOptions", "Stats", "Summary",
-        "SummaryWanted", "TrainOptions", "Trained", "TwinOptions", "check", "check_data", "check_maps", "check_out",
-        "check_summary", "data_of", "demo", "doctor", "evaluate_saliency", "plan", "preview", "saliency", "train",
+        "Association", "Base", "BenchSettings", "CaeProgress", "CaeRecipe", "Demo", "Dossier", "EVALUATIONS",
+        "ErrorsChoice", "Evaluation", "Findings", "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps", "MapsWanted",
+        "ModelChoice", "Onlooker", "PrototypeOptions", "PrototypeRecipe", "PrototypeSet", "Recipe", "SaliencyOptions",
+        "Stats", "Summary", "SummaryWanted", "TrainOptions", "Trained", "TwinOptions", "check", "check_data",
+        "check_maps", "check_out", "check_summary", "data_of", "demo", "doctor", "evaluate_saliency", "plan",
+        "preview", "saliency", "train",
     },
     "casebase.evaluate": {"BenchSettings", "MaskChoice", "PrototypeOptions", "SaliencyOptions", "TwinOptions"},
     "casebase.explain": {
-        "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "Wanted", "compose", "dumps", "entry_commands",
-        "explain", "gather", "saliency_drawn", "times",
+        "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "WalkWanted", "Wanted", "coded", "compose", "dumps",
+        "entry_commands", "explain", "gather", "known_projection", "saliency_drawn", "times",
     },
     "casebase.indexer": {
-        "IndexSummary", "Progress", "Source", "dry_run", "epoch_in_words", "index", "lines", "open_source",
-        "stage_lines", "training_lines", "write_set",
+        "IndexSummary", "Progress", "Source", "association_lines", "dry_run", "epoch_in_words", "index", "lines",
+        "losses_in_words", "open_source", "stage_lines", "standing_in_words", "training_lines", "write_lesions",
+        "write_set",
     },
-    "casebase.indexer.toy": {"NOTICE", "PARTS", "SPECIES", "Drawing", "Species", "draw", "write_set"},
+    "casebase.indexer.toy": {
+        "NOTICE", "PARTS", "SPECIES", "Drawing", "Species", "draw", "draw_lesion", "write_lesions", "write_set",
+    },
     "casebase.networks": {
         "anatomy", "backbones", "checkpoints", "explained", "fine_tune", "linear_head", "model_folder",
         "open_clip_net", "precision",

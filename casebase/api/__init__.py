@@ -17,6 +17,7 @@ from casebase.api.alone import (
 from casebase.api.base import Base
 from casebase.api.first_look import Demo, demo
 from casebase.api.inputs import IndexOptions, data_of
+from casebase.association import Association
 from casebase.dossiers import Dossier
 from casebase.evaluate import BenchSettings, PrototypeOptions, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
@@ -28,13 +29,16 @@ from casebase.prototypes import PrototypeSet
 from casebase.storage import Findings, Stats, plan
 from casebase.summaries import Summary, SummaryWanted
 from casebase.trained import Onlooker, Trained
-from casebase.wiring import EVALUATIONS, ModelChoice, PrototypeRecipe, Recipe, TrainOptions
+from casebase.wiring import EVALUATIONS, CaeProgress, CaeRecipe, ModelChoice, PrototypeRecipe, Recipe, TrainOptions
 
 __all__ = [
     "EVALUATIONS",
     "METHOD_NAMES",
+    "Association",
     "Base",
     "BenchSettings",
+    "CaeProgress",
+    "CaeRecipe",
     "Demo",
     "Dossier",
     "ErrorsChoice",

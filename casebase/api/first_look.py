@@ -1,4 +1,4 @@
-"""The demo: birds drawn, a network trained on them, indexed and asked about."""
+"""The demo: a set drawn, a network trained on it, indexed and asked about."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ from casebase.explanations import Explanation
 from casebase.indexer import (
     IndexSummary,
     Progress,
+    write_lesions,
     write_set,
 )
 from casebase.wiring import ModelChoice
 
 SYNTHETIC = "These birds were drawn by casebase. They show how a report reads, not how good a network is."
+OF_LESIONS = (
+    "These pictures were drawn by casebase: bodies with a bright spot, and without. They show nothing that exists."
+)
+BIRDS, LESIONS, PETS = "birds", "lesions", "pets"
+DATASETS = (BIRDS, LESIONS, PETS)
 DRAWN = 240
 DRAWN_SPLITS = {"train": 0.75, "val": 0.125, "test": 0.125}
 
@@ -53,40 +59,38 @@ def demo(
     folder: Path,
     chosen: settings.Settings,
     *,
-    dataset: str = "birds",
+    dataset: str = BIRDS,
     shortcut: bool = False,
     announce: Callable[[str], None] = lambda line: None,
     progress: bool | Progress = False,
 ) -> Demo:
-    """Draw birds (or fetch pets), train, index, ask about an image the network gets right and one it gets wrong.
+    """Draw birds or lesions (or fetch pets), train, index, ask about a right answer and a wrong one.
 
     Everything is written below ``folder``; what an earlier demo of the same kind left there is used again. Raises
     ``UsageError`` for an unknown data set, ``DataError`` where pets cannot be downloaded.
     """
-    if dataset not in ("birds", "pets"):
-        raise UsageError(f"no demo data set {dataset!r}; there is birds, pets")
-    name = "pets" if dataset == "pets" else "birds-shortcut" if shortcut else "birds"
+    if dataset not in DATASETS:
+        raise UsageError(f"no demo data set {dataset!r}; there is {', '.join(DATASETS)}")
+    if shortcut and dataset != BIRDS:
+        raise UsageError(f"--shortcut is about the birds' scenery; {dataset} have none to draw")
+    name = "birds-shortcut" if shortcut else dataset
     options = IndexOptions()
-    if dataset == "pets":
+    if dataset == PETS:
         announce("downloading Oxford-IIIT Pet")
         data = wiring.fetch_pets(folder / name)
     else:
         data = folder / name
         if not data.exists():
-            announce(f"drawing {4 * DRAWN} birds of four species (synthetic)")
-            write_set(
-                data, per_class=DRAWN, seed=chosen.seed, shortcut=shortcut, splits=DRAWN_SPLITS,
-                processes=wiring.workers(chosen),
-            )  # fmt: skip
+            _draw(data, dataset, chosen, announce, shortcut=shortcut)
         model = folder / f"model-{name}"
         if not (model / "model.json").exists():
             announce("training a ten-layer residual network from scratch")
-            wiring.train_birds(data, model, chosen, announce)
+            wiring.train_drawn(data, model, chosen, announce)
         options = IndexOptions(model=ModelChoice(model=str(model)))
-    chosen = replace(chosen, base=folder / f"base-{name}" if name != "birds" else folder / "base")
+    chosen = replace(chosen, base=folder / f"base-{name}" if name != BIRDS else folder / "base")
     with Base(chosen, create=True) as base:
-        if dataset == "birds":
-            base.mark_synthetic(SYNTHETIC + (SHORTCUT if shortcut else ""))
+        if dataset != PETS:
+            base.mark_synthetic(OF_LESIONS if dataset == LESIONS else SYNTHETIC + (SHORTCUT if shortcut else ""))
         summary = base.index(data, options, progress=progress, announce=announce)
         seen = [base.explain(path, command="casebase demo") for path in base.examples()]
         reports_at = [
@@ -94,6 +98,20 @@ def demo(
             for kind, explanation in zip(("right", "wrong"), seen, strict=False)
         ]
     return Demo(folder, summary, seen, reports_at)
+
+
+def _draw(
+    data: Path, dataset: str, chosen: settings.Settings, announce: Callable[[str], None], *, shortcut: bool
+) -> None:
+    if dataset == LESIONS:
+        announce(f"drawing {2 * DRAWN} bodies with and without a bright spot (synthetic)")
+        write_lesions(data, per_class=DRAWN, seed=chosen.seed, splits=DRAWN_SPLITS)
+        return
+    announce(f"drawing {4 * DRAWN} birds of four species (synthetic)")
+    write_set(
+        data, per_class=DRAWN, seed=chosen.seed, shortcut=shortcut, splits=DRAWN_SPLITS,
+        processes=wiring.workers(chosen),
+    )  # fmt: skip
 
 
 SHORTCUT = " Each species keeps to its own scenery: a shortcut that the maps and neighbours should give away."

@@ -13,7 +13,8 @@ from casebase.cli import exits, options
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to put the demo.")] = Path("casebase-demo"),
     dataset: Annotated[
-        str, typer.Option(help="birds (drawn, offline) or pets (Oxford-IIIT Pet, downloaded).")
+        str,
+        typer.Option(help="birds or lesions (drawn, offline), or pets (Oxford-IIIT Pet, downloaded)."),
     ] = "birds",
     shortcut: Annotated[
         bool, typer.Option("--shortcut", help="Draw the birds so that the background gives the class away.")
@@ -25,7 +26,7 @@ def demo(
     seed: options.SeedOption = None,
     device: options.DeviceOption = None,
 ) -> int:
-    """A first look, offline: draws birds, trains a small network, indexes, asks, writes two reports.
+    """A first look, offline: draws birds or lesions, trains a small network, indexes, asks, writes two reports.
 
     casebase demo
 

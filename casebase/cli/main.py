@@ -14,6 +14,8 @@ import typer
 
 from casebase import __version__
 from casebase.cli import (
+    cae_cmd,
+    cae_show_cmd,
     cases_cmd,
     demo_cmd,
     errors_cmd,
@@ -60,6 +62,8 @@ evaluate_cmd.app.command("prototypes")(evaluate_prototypes_cmd.prototypes)
 app.add_typer(evaluate_cmd.app, name="evaluate")
 prototypes_cmd.app.command("summarize")(summarize_cmd.summarize)
 app.add_typer(prototypes_cmd.app, name="prototypes")
+cae_cmd.app.command("show")(cae_show_cmd.show)
+app.add_typer(cae_cmd.app, name="cae")
 
 
 def _version(*, value: bool) -> None:
@@ -81,7 +85,7 @@ def _main(
 
 
 STOPPED = "stopped; what was finished is kept, and the same command goes on from there"
-GROUPS = ("cases", "evaluate", "prototypes")
+GROUPS = ("cae", "cases", "evaluate", "prototypes")
 """Commands that have commands of their own."""
 COMMON_FLAGS = ("--json", "--quiet", "-q", "--debug", "--no-color")
 COMMON_VALUES = ("--base", "--seed", "--device")

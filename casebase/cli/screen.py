@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 from casebase.reading import percent, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console
 
+    from casebase.api import CaeProgress
     from casebase.trained import Onlooker
 
 WIDEST = 100
+LOSSES = ("reconstruction", "cycle", "class")
+"""Of the losses of a class association embedding, those a bar has room for."""
 _PADDING = re.compile(r"[ \t]+$", re.MULTILINE)
 
 
@@ -106,6 +109,43 @@ class Screen:
 
             yield stage_lines()
             return
+        with self._staged() as (_, show):
+            yield show
+
+    @contextmanager
+    def associating(self) -> Iterator[Callable[[CaeProgress], None]]:
+        """The same of a class association embedding, with running losses, and a line for every standing that is new."""
+        if self.quiet:
+            yield lambda told: None
+            return
+        from casebase.indexer import association_lines, losses_in_words, standing_in_words
+
+        if not self.watched:
+            lines = association_lines()
+            yield lambda told: lines(told.stage, told.done, told.total, told.standing, told.terms)
+            return
+        from rich.text import Text
+
+        with self._staged() as (bar, show):
+            last: int | None = None
+
+            def told(now: CaeProgress) -> None:
+                nonlocal last
+                if now.standing is not None and now.standing.iteration != last:
+                    last = now.standing.iteration
+                    bar.console.print(Text(f"{standing_in_words(now.standing)}; {losses_in_words(now.terms)}"))
+                show(
+                    now.stage,
+                    now.done,
+                    now.total,
+                    [f"{one} {now.terms[one]:.3f}" for one in LOSSES if one in now.terms],
+                )
+
+            yield told
+
+    @contextmanager
+    def _staged(self) -> Iterator[tuple[Any, Callable[..., None]]]:
+        """A bar and what moves it: (stage, done, total), and what else is to be said."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         bar = Progress(
@@ -115,16 +155,17 @@ class Screen:
         task = bar.add_task("", total=None, doing="loading the network", rate="")
         now_at = ""
 
-        def show(stage: str, done: int, total: int) -> None:
+        def show(stage: str, done: int, total: int, said: Sequence[str] = ()) -> None:
             nonlocal now_at
             if stage != now_at:
                 now_at = stage
                 bar.reset(task, total=total, doing=printable(stage), rate="")
             speed = bar.tasks[0].speed
-            bar.update(task, completed=done, total=total, rate=f"{speed:.3g}/s" if speed else "")
+            rate = [f"{speed:.3g}/s"] if speed else []
+            bar.update(task, completed=done, total=total, rate=", ".join([*rate, *said]))
 
         with bar:
-            yield show
+            yield bar, show
 
     @contextmanager
     def progress(self, doing: str = "indexing", what: str = "images") -> Iterator[Callable[[int, int, int], None]]:

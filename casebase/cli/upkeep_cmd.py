@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -63,6 +64,8 @@ def stats(
                 f"made {row['created']}{stale}"
             )
         )
+    if found.association is not None:
+        out.print(Text(_embedding(found.association, found.classifier.get("fingerprint"))))
     sizes = ", ".join(f"{name} {size / MEGABYTE:.1f} MB" for name, size in found.sizes.items())
     out.print(Text(f"on disk: {sizes}"))
     if found.skipped:
@@ -70,6 +73,15 @@ def stats(
         for row in found.skipped[:10]:
             out.print(Text(f"  {printable(row['path'])}: {printable(row['reason'])}"))
     return exits.OK
+
+
+def _embedding(held: Mapping[str, Any], network: str | None) -> str:
+    stale = "" if held["classifier"] == network else "; of another network"
+    gates = "passed its gates" if held["trustworthy"] else f"failed {len(held['failed'])} of its gates"
+    return (
+        f"class association {printable(held['preset'])}: {len(held['classes'])} classes, {gates}, "
+        f"made {held['created']}{stale}"
+    )
 
 
 def verify(

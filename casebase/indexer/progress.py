@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from casebase import clock
+from casebase.association import Standing
 from casebase.indexer.service import Progress
-from casebase.reading import percent
+from casebase.reading import percent, printable
 from casebase.trained import Epoch, Onlooker, Step
 
 EVERY = 5.0
@@ -51,6 +52,37 @@ def stage_lines(every: float = EVERY) -> Callable[[str, int, int], None]:
             sys.stderr.write(f"{stage}: {done}/{total}, {rate:.3g}/s{left}\n")
 
     return show
+
+
+def association_lines(every: float = EVERY) -> Callable[[str, int, int, Standing | None, Mapping[str, float]], None]:
+    """:func:`stage_lines`, and a line with the losses for every standing that is new."""
+    stages = stage_lines(every)
+    last: int | None = None
+
+    def show(stage: str, done: int, total: int, standing: Standing | None, terms: Mapping[str, float]) -> None:
+        nonlocal last
+        stages(stage, done, total)
+        if standing is not None and standing.iteration != last:
+            last = standing.iteration
+            sys.stderr.write(f"{standing_in_words(standing)}; {losses_in_words(terms)}\n")
+
+    return show
+
+
+def standing_in_words(standing: Standing) -> str:
+    """What swaps did at one moment of a training as one line."""
+    worst = standing.worst
+    least = (
+        "nothing was swapped"
+        if worst is None
+        else f"{printable(worst.source)} → {printable(worst.towards)} reassigned {percent(worst.reassigned)}, the least"
+    )
+    return f"iteration {standing.iteration}: {least}; reconstruction error {standing.error:.3f}"
+
+
+def losses_in_words(terms: Mapping[str, float]) -> str:
+    """Running means of losses by their names."""
+    return "losses " + ", ".join(f"{name} {value:.3g}" for name, value in terms.items())
 
 
 def training_lines(every: float = EVERY) -> Onlooker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import zlib
@@ -20,6 +21,15 @@ def checksum(path: Path) -> tuple[int, int]:
         while block := handle.read(1 << 20):
             crc, size = zlib.crc32(block, crc), size + len(block)
     return size, crc
+
+
+def sha256(path: Path) -> str | None:
+    """A file's SHA-256; None where it cannot be read."""
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def write(path: Path, data: bytes) -> None:

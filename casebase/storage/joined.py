@@ -13,12 +13,13 @@ from pathlib import Path
 from sqlalchemy import Engine, func, select
 
 from casebase.answers import Comparable
+from casebase.association import Association
 from casebase.cases import Case, Fingerprint, Status
 from casebase.distance import Matrix, Vector
 from casebase.evidence import EvidenceTable
 from casebase.ports import Ball, Examined, Found, Where
 from casebase.prototypes import PrototypeSet
-from casebase.storage import prototype_rows, rows
+from casebase.storage import association_rows, prototype_rows, rows
 from casebase.storage.generation import Truth, View, matrix_place
 from casebase.storage.schema import cases, spaces
 from casebase.storage.snapshot import Snapshot
@@ -116,6 +117,26 @@ class SqlCaseBase(Truth):
         """What tells one set from another, without reading it; None where there is none."""
         with sql_errors(str(self.folder)), self.engine.connect() as connection:
             return prototype_rows.digest(connection, profile)
+
+    def association(self) -> Association | None:
+        """The base's class association embedding; None where there is none."""
+        with sql_errors(str(self.folder)), self.engine.connect() as connection:
+            return association_rows.read(connection)
+
+    def association_digest(self) -> str | None:
+        """What tells one embedding from another; None where there is none."""
+        found = self.setting(association_rows.SETTING)
+        return None if found is None else str(found["digest"])
+
+    def narrower(self, pixels: int) -> int:
+        """Number of active cases whose shorter side has fewer pixels."""
+        with sql_errors(str(self.folder)), self.engine.connect() as connection:
+            chosen = (
+                select(func.count())
+                .select_from(cases)
+                .where(cases.c.status == Status.ACTIVE, (cases.c.width < pixels) | (cases.c.height < pixels))
+            )
+            return int(connection.execute(chosen).scalar_one())
 
     def declared(self, space: str) -> Fingerprint | None:
         """The fingerprint of a space, complete or not; None where it was never announced."""

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 
 from casebase.answers import Comparable
+from casebase.association import Association
 from casebase.cases import Case, Fingerprint, Status
 from casebase.distance import Matrix, Vector, check_query, cosine, unit, weighted_cosine
-from casebase.errors import FingerprintMismatch, NotFound, UsageError
+from casebase.errors import FingerprintMismatch, Moved, NotFound, UsageError
 from casebase.evidence import EvidenceTable, Relatives, Remembered, measure
 from casebase.ports import Ball, Changes, Entry, Examined, Found, Known, Stored, Where
 from casebase.prototypes import PROFILES, PrototypeSet
 from casebase.retrieve import ordered
-from casebase.spaces import NETWORK_SPACE, stored_space
+from casebase.spaces import CAE_SPACE, NETWORK_SPACE, absent, stored_space
 
 
 class MemoryCaseStore:
@@ -39,6 +40,7 @@ class MemoryCaseStore:
         self._classes: list[str] = []
         self._classifier: str | None = None
         self._prototypes: dict[str, PrototypeSet] = {}
+        self._association: Association | None = None
         self._runs: dict[int, Mapping[str, Any]] = {}
         self.skipped: dict[str, str] = {}
 
@@ -151,10 +153,15 @@ class MemoryCaseStore:
         for name in changes.withdrawn:
             if name in self._live:
                 self._gone[name] = self._live.pop(name)
+        return moved | self._set_ready()
+
+    def _set_ready(self) -> bool:
+        """Which spaces can be asked; True where that changed."""
         ready = {s for s in self._declared if all(s in entry.vectors for entry in self._live.values())}
-        moved |= ready != self._ready
-        self._ready = ready
-        return moved
+        if self._association is not None and self._association.classifier != self._classifier:
+            ready.discard(CAE_SPACE)
+        changed, self._ready = ready != self._ready, ready
+        return changed
 
     def skip(self, run: int, refused: Mapping[str, str]) -> None:
         """Record skipped files."""
@@ -170,6 +177,23 @@ class MemoryCaseStore:
             raise FingerprintMismatch(f"prototypes of {found.classifier}, and the network is {self._classifier}")
         self._prototypes[found.profile] = found
 
+    def keep_association(self, found: Association, codes: Mapping[str, Vector], fingerprint: Fingerprint) -> None:
+        """Keep an embedding and its codes."""
+        if found.classifier != self._classifier:
+            raise FingerprintMismatch(f"an embedding of {found.classifier}, and the network is {self._classifier}")
+        lacking = [name for name, entry in self._live.items() if entry.pixel_hash not in codes]
+        if lacking:
+            raise Moved(f"{len(lacking)} images have no class code")
+        checked = {name: unit(codes[entry.pixel_hash][None]) for name, entry in self._live.items()}
+        for place in (self._live, self._pending):
+            for name, entry in place.items():
+                kept = {space: v for space, v in entry.vectors.items() if space != CAE_SPACE}
+                own = {CAE_SPACE: codes[entry.pixel_hash]} if place is self._live and name in checked else {}
+                place[name] = replace(entry, vectors={**kept, **own})
+        self._association = found
+        self._declared[CAE_SPACE] = fingerprint
+        self._set_ready()
+
     def snapshot(self) -> MemoryCaseStore:
         """Memory is asked by one thread, so it stands still by itself."""
         return self
@@ -183,6 +207,10 @@ class MemoryCaseStore:
     def prototype_profiles(self) -> list[str]:
         """Profiles that have a set."""
         return [name for name in PROFILES if name in self._prototypes]
+
+    def association(self) -> Association | None:
+        """The class association embedding."""
+        return self._association
 
     def spaces(self) -> Mapping[str, Fingerprint]:
         """Spaces that can be asked."""
@@ -213,7 +241,7 @@ class MemoryCaseStore:
         """Compare with every case."""
         held = stored_space(space)
         if held not in self._ready:
-            raise UsageError(f"no space {space!r} in this case base")
+            raise UsageError(absent(space, self.spaces()))
         names = [n for n in self._active() if where.predicted is None or self._case(n).predicted in where.predicted]
         if not names:
             return Found((), "exact", 1.0)
@@ -280,7 +308,7 @@ class MemoryCaseStore:
         """Everything in one block, in order of ids."""
         held = stored_space(space)
         if held not in self._ready:
-            raise UsageError(f"no space {space!r} in this case base")
+            raise UsageError(absent(space, self.spaces()))
         chosen = [
             (name, entry)
             for name, entry in self._visible()

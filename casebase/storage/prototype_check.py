@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
 from casebase.cases import Case, Status
 from casebase.commands import spoken
 from casebase.prototypes import Patch
-from casebase.storage import prototype_rows
+from casebase.storage import files, prototype_rows
 from casebase.storage.joined import SqlCaseBase
 
 
@@ -30,7 +27,7 @@ def check(base: SqlCaseBase) -> tuple[int, list[tuple[str, bool]]]:
         place = prototype_rows.tensor_file(base.folder, profile, found.digest)
         if not place.exists():
             said.append((f"the vectors of the {profile} prototypes are gone ({place.name}); {again}", False))
-        elif _digest(place) != found.digest:
+        elif files.sha256(place) != found.digest:
             said.append((f"the vectors of the {profile} prototypes are damaged ({place.name}); {again}", False))
         cases = base.get([one.patch.case_id for one in found.prototypes])
         moved = sum(not _stands(one.patch, cases.get(one.patch.case_id)) for one in found.prototypes)
@@ -41,14 +38,6 @@ def check(base: SqlCaseBase) -> tuple[int, list[tuple[str, bool]]]:
             )
             said.append((sentence, True))
     return count, said
-
-
-def _digest(path: Path) -> str | None:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
 
 
 def _stands(patch: Patch, case: Case | None) -> bool:

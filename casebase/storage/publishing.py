@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -11,8 +12,8 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from casebase.cases import Fingerprint, Status
 from casebase.distance import Matrix
 from casebase.ports import Changes
-from casebase.spaces import NETWORK_SPACE
-from casebase.storage import rows
+from casebase.spaces import CAE_SPACE, NETWORK_SPACE
+from casebase.storage import association_rows, rows
 from casebase.storage.schema import cases, probabilities, spaces, vectors
 
 
@@ -37,7 +38,7 @@ def apply(connection: Connection, changes: Changes) -> bool:
         connection.execute(delete(vectors).where(vectors.c.row.in_(gone)))
         connection.execute(delete(probabilities).where(probabilities.c.row.in_(gone)))
         connection.execute(update(cases).where(chosen).values(status=Status.WITHDRAWN))
-    ready = _set_ready(connection)
+    ready = set_ready(connection)
     return moved or bool(pending or changes.withdrawn or ready)
 
 
@@ -51,13 +52,24 @@ def _drop_unfinished(connection: Connection) -> None:
     connection.execute(delete(cases).where(unfinished))
 
 
-def _set_ready(connection: Connection) -> bool:
-    """A space can be asked when every case and held-out image has a vector in it; True where that changed for one."""
+def next_generation(connection: Connection) -> None:
+    """Give what is visible now a number and a digest of its own."""
+    generation, _ = rows.stamp(connection)
+    rows.put_setting(connection, "generation", generation + 1)
+    rows.put_setting(connection, "digest", digest_of(connection))
+
+
+def set_ready(connection: Connection) -> bool:
+    """A space can be asked when every case and held-out image has a vector in it; True where that changed for one.
+
+    The space ``cae`` moreover only while its embedding explains the network whose predictions are stored.
+    """
     changed = False
+    stale = association_rows.stale(connection)
     for name, ready in connection.execute(select(spaces.c.name, spaces.c.ready)).all():
         held = select(vectors.c.row).where(vectors.c.row == cases.c.row, vectors.c.space == name)
         lacking = select(cases.c.row).where(cases.c.status.in_(rows.LIVE), ~held.exists()).limit(1)
-        whole = connection.execute(lacking).first() is None
+        whole = connection.execute(lacking).first() is None and not (stale and name == CAE_SPACE)
         if whole != ready:
             connection.execute(update(spaces).where(spaces.c.name == name).values(ready=whole))
             changed = True
@@ -151,7 +163,8 @@ def _predict(
 def digest_of(connection: Connection) -> str:
     """32 hexadecimal digits over all active cases, whatever their order: the sum of a hash of each, modulo 2**128.
 
-    A row's number changes with its pixels and its network, so it stands for the vectors.
+    A row's number changes with its pixels and its network, so it stands for the vectors. Those of ``cae`` are made
+    anew under the same rows: there the fingerprint stands for them.
     """
     total = 0
     chosen = select(cases.c.row, cases.c.case_id, cases.c.predicted, cases.c.label).where(
@@ -160,6 +173,11 @@ def digest_of(connection: Connection) -> str:
     for row in connection.execute(chosen):
         text = f"{row.row}\0{row.case_id}\0{row.predicted}\0{row.label}".encode("utf-8", "surrogateescape")
         total += int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big")
-    ready = ",".join(sorted(connection.execute(select(spaces.c.name).where(spaces.c.ready)).scalars()))
+    held = connection.execute(select(spaces.c.name, spaces.c.fingerprint).where(spaces.c.ready)).all()
+    ready = ",".join(sorted(_told(row.name, row.fingerprint) for row in held))
     total += int.from_bytes(hashlib.blake2b(ready.encode(), digest_size=16).digest(), "big")
     return f"{total % 2**128:032x}"
+
+
+def _told(space: str, fingerprint: dict[str, Any]) -> str:
+    return f"{space} {Fingerprint.from_dict(fingerprint).short}" if space == CAE_SPACE else space

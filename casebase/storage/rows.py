@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, bindparam, func, select
 
 from casebase.cases import Case, Status
-from casebase.distance import Matrix
+from casebase.distance import Matrix, Vector, unit
 from casebase.errors import StorageFailed
 from casebase.ports import Examined, Known
 from casebase.storage.schema import cases, probabilities, settings, sources, vectors
@@ -178,6 +178,13 @@ def unblob(data: bytes, dim: int) -> NDArray[np.float32]:
 def crc(data: bytes) -> int:
     """Checksum of a stored vector."""
     return zlib.crc32(data)
+
+
+def vector_values(row: int, space: str, vector: Vector) -> dict[str, Any]:
+    """A vector ``(D,)`` of any length as a row of the table; raises ``UsageError`` where it has no direction."""
+    normed, norms = unit(vector[None])
+    data = blob(normed[0])
+    return {"row": row, "space": space, "vector": data, "norm": float(norms[0]), "crc": crc(data)}
 
 
 def stream_vectors(

@@ -19,7 +19,7 @@ from casebase.distance import Matrix, Vector, check_query
 from casebase.errors import Locked, Moved, NotFound, StorageFailed, UsageError
 from casebase.evidence import EvidenceTable
 from casebase.ports import Ball, Examined, Found, Hit, Where
-from casebase.spaces import CONTRIBUTION, stored_space
+from casebase.spaces import CONTRIBUTION, absent, stored_space
 from casebase.storage import derived, evidence_file, rows
 from casebase.storage.chroma import ChromaIndex
 from casebase.storage.generation import Truth, View
@@ -154,7 +154,7 @@ class Snapshot:
         """Active cases or held-out images in blocks, in order of their rows."""
         name = stored_space(space)
         if name not in self._view.fingerprints:
-            raise UsageError(f"no space {space!r} in this case base; it has {', '.join(self._view.fingerprints)}")
+            raise UsageError(absent(space, self._view.fingerprints))
         dim, classes = self._view.fingerprints[name].dim, len(self.class_names())
         with self._reading() as connection:
             yield from rows.stream_examined(connection, name, dim, classes, status, split, self._view.places)
@@ -163,7 +163,7 @@ class Snapshot:
         view = self._view
         name = stored_space(space)
         if name not in view.fingerprints:
-            raise UsageError(f"no space {space!r} in this case base; it has {', '.join(view.fingerprints) or 'none'}")
+            raise UsageError(absent(space, view.fingerprints))
         if name not in view.exact:
             view.exact[name] = self._open_or_rebuild(view, name)
         return view.exact[name]

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import case, func, select
 
 from casebase.reuse import wilson
-from casebase.storage import prototype_rows, rows
+from casebase.storage import association_rows, prototype_rows, rows
 from casebase.storage.schema import cases, runs, skipped, spaces
 from casebase.storage.translate import sql_errors
 from casebase.storage.writing import SqlCaseStore
@@ -31,6 +31,7 @@ class Stats:
     generation: int
     skipped: Sequence[Mapping[str, str]]
     prototypes: Sequence[Mapping[str, Any]] = ()
+    association: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The statistics as JSON."""
@@ -40,6 +41,7 @@ class Stats:
             "spaces": dict(self.spaces), "classifier": dict(self.classifier), "bytes": dict(self.sizes),
             "generation": self.generation, "fingerprint": self.classifier.get("fingerprint"),
             "skipped": list(self.skipped), "prototypes": [dict(one) for one in self.prototypes],
+            "cae": None if self.association is None else dict(self.association),
         }  # fmt: skip
 
     def _repr_html_(self) -> str:
@@ -66,6 +68,7 @@ def stats(store: SqlCaseStore) -> Stats:
         stored = connection.execute(select(spaces)).all()
         last = connection.execute(select(func.max(runs.c.number))).scalar()
         parts = prototype_rows.outline(connection)
+        embedding = association_rows.outline(connection)
         bad = connection.execute(select(skipped.c.path, skipped.c.reason).where(skipped.c.run == last)).all()
     splits = {}
     for split, status, count, agreed in split_rows:
@@ -85,6 +88,7 @@ def stats(store: SqlCaseStore) -> Stats:
         generation=view.generation,
         skipped=[{"path": row.path, "reason": row.reason} for row in bad],
         prototypes=parts,
+        association=embedding,
     )
 
 

@@ -21,7 +21,7 @@ from casebase import clock, folders
 from casebase.cases import Status
 from casebase.errors import StorageFailed
 from casebase.ports import CaseBase, Where
-from casebase.storage import chroma, derived, lock, prototype_check, publishing, rows
+from casebase.storage import association_check, chroma, derived, lock, prototype_check, publishing, rows
 from casebase.storage import matrix as matrices
 from casebase.storage.database import FILE
 from casebase.storage.generation import View, matrix_place
@@ -88,7 +88,9 @@ def verify(store: SqlCaseStore, *, deep: bool = False) -> Findings:
         _files(store, notes)
         count, said = prototype_check.check(store)
         notes.checked |= {"prototypes": count} if count else {}
-        for what, harmless in said:
+        known, more = association_check.check(store)
+        notes.checked |= {"cae": known} if known else {}
+        for what, harmless in [*said, *more]:
             notes.add(what, harmless=harmless)
         if deep:
             _vectors(store, view, notes)
@@ -348,8 +350,7 @@ def repair(store: SqlCaseStore) -> None:
         if store.engine.dialect.name == "sqlite":
             _backup(store)
         with sql_errors(str(store.folder)), store.engine.begin() as connection:
-            rows.put_setting(connection, "generation", int(rows.setting(connection, "generation", 0)) + 1)
-            rows.put_setting(connection, "digest", publishing.digest_of(connection))
+            publishing.next_generation(connection)
         view = store.view()
         derived.write_matrix(store, view, view.matrix)
         derived.build_chroma(store, view, None)

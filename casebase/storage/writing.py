@@ -13,13 +13,25 @@ import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
 from casebase import clock
+from casebase.association import Association
 from casebase.cases import Fingerprint, Status
 from casebase.commands import spoken
-from casebase.distance import unit
+from casebase.distance import Vector
 from casebase.errors import FingerprintMismatch, StorageFailed
 from casebase.ports import Changes, Entry, Known, Stored
 from casebase.prototypes import PrototypeSet
-from casebase.storage import database, derived, lock, pictures, prototype_rows, publishing, rows, skeleton
+from casebase.storage import (
+    association_rows,
+    chroma,
+    database,
+    derived,
+    lock,
+    pictures,
+    prototype_rows,
+    publishing,
+    rows,
+    skeleton,
+)
 from casebase.storage.joined import SqlCaseBase
 from casebase.storage.schema import cases, probabilities, runs, skipped, sources, spaces, vectors
 from casebase.storage.translate import file_errors, sql_errors
@@ -196,16 +208,19 @@ class SqlCaseStore(SqlCaseBase):
         with self._begin() as connection:
             moved = publishing.apply(connection, changes)
             if moved:
-                rows.put_setting(connection, "generation", view.generation + 1)
-                rows.put_setting(connection, "digest", publishing.digest_of(connection))
-        fresh = self.view()
+                publishing.next_generation(connection)
         if moved or before is None:
-            derived.write_matrix(self, fresh, fresh.matrix)
-            derived.build_chroma(self, fresh, before)
-            self.close_view()  # the audit's figures are part of a view
+            self._derive(before)
         if moved and view.generation:  # a first run has replaced and withdrawn nothing
             pictures.forget(self.folder, self._pixels_in_use)
         return moved
+
+    def _derive(self, before: tuple[chroma.Stamp, Path] | None) -> None:
+        """Build what is derived of the newest generation, from that of ``before`` where its vectors still stand."""
+        fresh = self.view()
+        derived.write_matrix(self, fresh, fresh.matrix)
+        derived.build_chroma(self, fresh, before)
+        self.close_view()  # the audit's figures are part of a view
 
     def _pixels_in_use(self, hashes: Sequence[str]) -> set[str]:
         with sql_errors(str(self.folder)), self.engine.connect() as connection:
@@ -228,6 +243,25 @@ class SqlCaseStore(SqlCaseBase):
                     )
                 prototype_rows.replace(connection, found)
             prototype_rows.remove_others(self.folder, found)
+
+    def keep_association(self, found: Association, codes: Mapping[str, Vector], fingerprint: Fingerprint) -> None:
+        """Put an embedding in the place of the one before, in one transaction; then rebuild what is derived.
+
+        The files of the old one go last: until then either embedding is whole.
+        """
+        with lock.writer(self.folder, "cae train"):
+            with self._begin() as connection:
+                known = rows.setting(connection, "classifier", {}).get("fingerprint")
+                if known != found.classifier:
+                    raise FingerprintMismatch(
+                        f"this class association embedding explains the network {found.classifier}, and this base's "
+                        f"is {known}; run `{spoken('cae', 'train', base=self.folder)}` again"
+                    )
+                association_rows.replace(connection, found, codes, fingerprint)
+                publishing.set_ready(connection)
+                publishing.next_generation(connection)
+            self._derive(None)  # the same rows have other vectors now, which a difference of rows would not show
+            association_rows.remove_others(self.folder, found.digest)
 
     def skip(self, run: int, refused: Mapping[str, str]) -> None:
         """Record files that could not be used, in one transaction."""
@@ -269,9 +303,4 @@ def _values(run: int, entry: Entry) -> dict[str, Any]:
 
 
 def _vectors(row: int, entry: Entry) -> list[dict[str, Any]]:
-    found = []
-    for space, vector in entry.vectors.items():
-        normed, norms = unit(vector[None])
-        data = rows.blob(normed[0])
-        found.append({"row": row, "space": space, "vector": data, "norm": float(norms[0]), "crc": rows.crc(data)})
-    return found
+    return [rows.vector_values(row, space, vector) for space, vector in entry.vectors.items()]

@@ -3,20 +3,26 @@
 ``stores`` opens the store · ``asking`` loads the networks of a finished base, ``explaining`` keeps what explains its
 answers · ``choices`` decides which network a new one is made with, ``indexing`` plans its run · ``training`` makes a
 model folder, ``trained_folder`` reads what it remembers · ``measuring`` finds the evaluation of a kind,
-``saliency_bench`` what the bench of maps is given · ``prototypes`` learns, keeps and opens prototypes · ``machine``
-tells what there is to compute on · ``demo`` trains the demo's network.
+``saliency_bench`` what the bench of maps is given · ``prototypes`` learns, keeps and opens prototypes,
+``association_training`` and ``association`` a class association embedding, ``looking`` reads what both learn from ·
+``machine`` tells what there is to compute on · ``demo`` trains the demo's network.
 """
 
+from casebase.networks.cae.recipe import CaeRecipe
+from casebase.networks.cae.recipe import Progress as CaeProgress
 from casebase.networks.prototypes.recipe import PrototypeRecipe
 from casebase.wiring.asking import networks_of, random_cases
+from casebase.wiring.association import association
+from casebase.wiring.association_training import train_association
 from casebase.wiring.choices import ModelChoice, network_alone
-from casebase.wiring.demo import examples, fetch_pets, train_birds
+from casebase.wiring.demo import examples, fetch_pets, train_drawn
 from casebase.wiring.explaining import Explainers
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, workers
 from casebase.wiring.measuring import EVALUATIONS, compare_saliency, evaluate, evaluation_writer
 from casebase.wiring.prototypes import prototype_set, train_prototypes
 from casebase.wiring.stores import (
+    association_pages,
     check_maps,
     check_out,
     check_summary,
@@ -39,6 +45,8 @@ from casebase.wiring.training import Recipe, TrainOptions, train
 __all__ = [
     "EVALUATIONS",
     "LEAKS",
+    "CaeProgress",
+    "CaeRecipe",
     "Explainers",
     "ModelChoice",
     "Prepared",
@@ -46,6 +54,8 @@ __all__ = [
     "Recipe",
     "Scope",
     "TrainOptions",
+    "association",
+    "association_pages",
     "check_maps",
     "check_out",
     "check_summary",
@@ -76,7 +86,8 @@ __all__ = [
     "thumbnails",
     "tidy",
     "train",
-    "train_birds",
+    "train_association",
+    "train_drawn",
     "train_prototypes",
     "workers",
 ]

@@ -12,8 +12,9 @@ from casebase.errors import EmptyCaseBase, FingerprintMismatch
 from casebase.ports import Embedder
 from casebase.query import Networks
 from casebase.settings import Settings
-from casebase.spaces import CLIP_SPACE, CONTRIBUTION, NETWORK_SPACE
+from casebase.spaces import CAE_SPACE, CLIP_SPACE, NETWORK_SPACE
 from casebase.storage.writing import SqlCaseStore
+from casebase.wiring.association import association_embedder, cautions
 
 if TYPE_CHECKING:
     from casebase.networks.explained import ExplainedNetwork
@@ -36,9 +37,11 @@ def networks_of(
             "restore it from a backup, or index into another --base"
         )
     others: dict[str, Embedder] = {}
-    if space not in (NETWORK_SPACE, CONTRIBUTION) and space in spaces:
+    if space == CLIP_SPACE and space in spaces:
         others[space] = read_clip(store, settings)
-    return Networks(network, classifier, others), network
+    if space == CAE_SPACE:
+        others[space] = association_embedder(store, network)
+    return Networks(network, classifier, others, cautions(store.association())), network
 
 
 def explained_folder(store: SqlCaseStore, known: Mapping[str, Any]) -> Path:

@@ -1,4 +1,4 @@
-"""What the demo needs beyond an ordinary run: a small network trained on drawn birds, or a downloaded set."""
+"""What the demo needs beyond an ordinary run: a small network trained on a drawn set, or a downloaded set."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from casebase.trained import Epoch, Onlooker, Step, Trained
 from casebase.wiring.training import TrainOptions, train
 
 
-def train_birds(folder: Path, target: Path, settings: Settings, announce: Callable[[str], None]) -> Trained:
-    """Train a small network on the drawn birds, in under a minute on two cores, and save it as a model folder.
+def train_drawn(folder: Path, target: Path, settings: Settings, announce: Callable[[str], None]) -> Trained:
+    """Train a small network on a drawn set, in under a minute on two cores, and save it as a model folder.
 
-    The recipe was found on seeds 0 to 2 (see docs/demo.md); validation images are only looked at, not chosen by.
+    The recipe was found on birds of seeds 0 to 2 (see docs/demo.md); validation images are only looked at.
     """
     recipe = Recipe(
         epochs=9,

@@ -8,15 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from casebase.errors import UsageError
+from casebase.commands import spoken
+from casebase.errors import ModelError, UsageError
 from casebase.indexer.service import Classification, DryPlan, Plan
 from casebase.indexer.sources import Source
 from casebase.ports import CaseStore, Embedder
+from casebase.reading import printable
 from casebase.settings import Settings
-from casebase.spaces import CLIP_SPACE, CONTRIBUTION, NETWORK_SPACE
-from casebase.storage import files, pictures, prototype_rows
+from casebase.spaces import CAE_SPACE, CLIP_SPACE, CONTRIBUTION, NETWORK_SPACE
+from casebase.storage import association_rows, files, pictures, prototype_rows
 from casebase.storage.writing import SqlCaseStore
 from casebase.wiring.asking import explained_folder
+from casebase.wiring.association import association_embedder
 from casebase.wiring.choices import (
     FIT,
     FITTED,
@@ -85,6 +88,9 @@ def prepare(
         facts[CLIP_SPACE] = {"engine": "torch", "spec": clip.spec, "untrained": clip.untrained}
         if clip.untrained:
             notes.append("the CLIP weights are random: likeness in 'clip' means nothing, only the code path is tried")
+    coded, told = _class_codes(store, network, refit=choice.refit_head)
+    embedders += coded
+    notes = [*notes, *told]
     plan = Plan(
         embedders=embedders,
         predicts=kind != FIT,
@@ -109,17 +115,40 @@ def dry_plan(store: CaseStore, scope: Scope, spaces: Sequence[str]) -> DryPlan:
 
 
 def tidy(store: SqlCaseStore) -> None:
-    """After a run: remove models that no prediction of this base comes from any more; prototypes are left alone."""
+    """After a run: remove models that no prediction of this base comes from any more; what was learned of it stays."""
     known = store.setting("classifier")
     if known is not None:
         keep = {explained_folder(store, known).name, CLIP_SPACE}
-        files.remove_others(store.folder / "models", lambda name: name in keep or prototype_rows.of_prototypes(name))
+        files.remove_others(store.folder / "models", lambda name: name in keep or _learned(name))
+
+
+def _learned(name: str) -> bool:
+    return prototype_rows.of_prototypes(name) or association_rows.of_association(name)
+
+
+def _class_codes(
+    store: SqlCaseStore, network: ExplainedNetwork, *, refit: bool
+) -> tuple[Sequence[Embedder], Sequence[str]]:
+    """What brings new images into the space ``cae`` where there is one; or why they stay out of it."""
+    found, known = store.association(), store.setting("classifier") or {}
+    if found is None:
+        return [], []
+    again = f"`{spoken('cae', 'train', base=store.folder)}`"
+    if refit or found.classifier != known.get("fingerprint"):
+        return [], [f"the class association embedding explains the head before --refit-head; {again} makes a new one"]
+    try:
+        return [association_embedder(store, network)], []
+    except ModelError as error:  # its file is gone: no reason to index nothing
+        return [], [f"new images get no class code: {error}"]
 
 
 def _spaces(store: CaseStore, asked: Sequence[str]) -> list[str]:
     for name in asked:
-        if name not in (NETWORK_SPACE, CLIP_SPACE, CONTRIBUTION):
-            raise UsageError(f"no space {name!r}; there is {NETWORK_SPACE}, {CONTRIBUTION}, {CLIP_SPACE}")
+        if name not in (NETWORK_SPACE, CLIP_SPACE, CONTRIBUTION, CAE_SPACE):
+            known = (NETWORK_SPACE, CONTRIBUTION, CLIP_SPACE, CAE_SPACE)
+            raise UsageError(f"no space {printable(name)!r}; there is {', '.join(known)}")
+    if CAE_SPACE in asked and store.association() is None:
+        raise UsageError(f"the space {CAE_SPACE!r} needs a class association embedding; `casebase cae train` makes it")
     # contribution weighs the vectors of avgpool: nothing to store
     return sorted({NETWORK_SPACE, *store.spaces(), *(name for name in asked if name != CONTRIBUTION)})
 

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casebase import folders
-from casebase.cases import Status
-from casebase.commands import named, spoken
+from casebase.commands import spoken
 from casebase.errors import (
     DataError,
-    EmptyCaseBase,
     FingerprintMismatch,
     ModelError,
     NoTargetLayer,
@@ -21,17 +19,15 @@ from casebase.errors import (
     UsageError,
     WeightsMissing,
 )
-from casebase.indexer.views import Seeing, decode
 from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases, Watch
 from casebase.prototypes import PROFILES, SIGNED, PrototypeSet
 from casebase.reading import printable
 from casebase.settings import Settings
-from casebase.spaces import NETWORK_SPACE
 from casebase.storage import lock, prototype_rows
 from casebase.storage.translate import file_errors
 from casebase.storage.writing import SqlCaseStore
 from casebase.wiring.asking import networks_of
-from casebase.wiring.machine import workers
+from casebase.wiring.looking import READING, active_cases, first_refused, looked_at, to_learn_from
 
 if TYPE_CHECKING:
     from casebase.networks.explained import ExplainedNetwork
@@ -39,7 +35,6 @@ if TYPE_CHECKING:
 
 FOLDER = "prototypes"
 """Folder of a base that remembers features and the state of interrupted trainings, by profile."""
-READING = "reading"
 
 
 def train_prototypes(
@@ -86,23 +81,13 @@ def training_cases(
     A case whose file is gone or has other pixels is left out and told. Raises ``EmptyCaseBase`` and ``DataError``, and
     before anything is read what :func:`casebase.networks.prototypes.prepared.enough` raises.
     """
-    cases = [case for block in store.examined(NETWORK_SPACE, Status.ACTIVE) for case in block.cases]
-    if not cases:
-        raise EmptyCaseBase(
-            f"{store.folder} holds no case to learn prototypes from, only held-out images; "
-            "run `casebase index DATA` on a set with training images"
-        )
+    cases = active_cases(store, "prototypes")
     from casebase.networks.prototypes.prepared import enough
 
     enough([case.label for case in cases], [case.predicted for case in cases], recipe, network.classes or ())
-    seeing = Seeing(network.preprocess, workers(settings), settings.view_megabytes, settings.max_megapixels)
-    decoded = decode(
-        [case.file for case in cases], seeing, lambda done, total, _: progress(READING, done, total),
-        [case.pixel_hash for case in cases],
-    )  # fmt: skip
+    decoded = looked_at(cases, network, settings, lambda done, total: progress(READING, done, total))
     if decoded.refused:
-        row, reason = next(iter(decoded.refused.items()))
-        first = f"{printable(named(cases[row]))}: {reason}"
+        first = first_refused(cases, decoded)
         if not decoded.rows:
             raise DataError(
                 f"none of the {len(cases)} cases can be read, so no prototype can be learned; the first, {first}"
@@ -110,15 +95,7 @@ def training_cases(
         announce(
             f"{len(decoded.refused)} of {len(cases)} cases are left out, their files cannot be read; first {first}"
         )
-    chosen = [cases[row] for row in decoded.rows]
-    return TrainingCases(
-        views=decoded.views,
-        ids=[case.id for case in chosen],
-        pixel_hashes=[case.pixel_hash for case in chosen],
-        labels=[case.label for case in chosen],
-        predicted=[case.predicted for case in chosen],
-        groups=[case.group for case in chosen],
-    )
+    return to_learn_from([cases[row] for row in decoded.rows], decoded.views)
 
 
 def prototype_set(store: SqlCaseStore, profile: str | None = None) -> PrototypeSet | None:

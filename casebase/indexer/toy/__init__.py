@@ -11,10 +11,25 @@ bird in the same place and differ in their parts only.
 
     draw        one picture with its part masks
     write_set   a folder of pictures, `train/`, `val/` and `test/`, with index masks beside them
+
+A second set has two classes and one piece of evidence, a bright spot on a body or none: `draw_lesion` draws one,
+`write_lesions` a folder of them.
 """
 
 from casebase.indexer.toy.bird import draw
-from casebase.indexer.toy.birdset import NOTICE, write_set
+from casebase.indexer.toy.birdset import write_set
+from casebase.indexer.toy.lesions import draw_lesion, write_lesions
+from casebase.indexer.toy.set_folder import NOTICE
 from casebase.indexer.toy.species import PARTS, SPECIES, Drawing, Species
 
-__all__ = ["NOTICE", "PARTS", "SPECIES", "Drawing", "Species", "draw", "write_set"]
+__all__ = [
+    "NOTICE",
+    "PARTS",
+    "SPECIES",
+    "Drawing",
+    "Species",
+    "draw",
+    "draw_lesion",
+    "write_lesions",
+    "write_set",
+]

@@ -1,26 +1,23 @@
 """A folder of drawn birds with their masks."""
 
+from __future__ import annotations
+
 import json
-import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from PIL import Image, PngImagePlugin
 
-from casebase.errors import UsageError
 from casebase.indexer.toy.bird import draw
+from casebase.indexer.toy.set_folder import SPLITS, describe, save, written
 from casebase.indexer.toy.species import PARTS, SPECIES
 
 WORTH_PROCESSES: Final = 64
-NOTICE: Final = "drawn by casebase"
-SPLITS: Final[Mapping[str, float]] = MappingProxyType({"train": 0.7, "val": 0.15, "test": 0.15})
 _MASK_COLOURS: Final = (
     232,
     232,
@@ -73,34 +70,15 @@ def write_set(
     arguments give the same bytes, on any number of `processes`. The seed fixes the birds; `shortcut` changes their
     scenery only. Raises `UsageError` for a folder that exists and for numbers that make no set.
     """
-    if not splits or min(splits.values()) < 0 or abs(sum(splits.values()) - 1) > 1e-6 or "masks" in splits:
-        message = f"splits must be shares that add up to 1, none of them called masks, not {dict(splits)}"
-        raise UsageError(message)
-    if per_class < 1 or seed < 0:
-        message = f"per_class must be 1 or more and seed 0 or more, not {per_class} and {seed}"
-        raise UsageError(message)
-    if folder.exists():
-        message = f"{folder} exists already; name a new folder, or remove it first"
-        raise UsageError(message)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        _fill(workshop / "set", per_class, seed, splits, shortcut=shortcut, processes=processes)
-        (workshop / "set").rename(folder)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
-    return folder
+    fill = partial(_fill, seed=seed, shortcut=shortcut, processes=processes)
+    return written(folder, per_class, seed, splits, fill)
 
 
-def _fill(
-    folder: Path, per_class: int, seed: int, splits: Mapping[str, float], *, shortcut: bool, processes: int
-) -> None:
-    ends = np.rint(np.cumsum(list(splits.values())) * per_class).astype(int)  # where each split stops
-    names = list(splits)
+def _fill(folder: Path, dealt: Sequence[str], *, seed: int, shortcut: bool, processes: int) -> None:
     jobs = [
-        (folder, seed, place, number, names[int(np.searchsorted(ends, number, side="right"))], shortcut)
+        (folder, seed, place, number, split, shortcut)
         for place in range(len(SPECIES))
-        for number in range(per_class)
+        for number, split in enumerate(dealt)
     ]
     if processes > 1 and len(jobs) >= WORTH_PROCESSES:
         # Spawned, not forked: whoever calls may have started threads. The seeds make the order of no account.
@@ -109,21 +87,14 @@ def _fill(
     else:
         for job in jobs:
             _write_one(job)
-    (folder / "masks" / "parts.json").write_text(json.dumps(dict(enumerate(PARTS)), indent=2) + "\n", encoding="utf-8")
+    describe(folder, PARTS, _README)
     traits = {species.folder: asdict(species) for species in SPECIES}
     (folder / "masks" / "species.json").write_text(json.dumps(traits, indent=2) + "\n", encoding="utf-8")
-    (folder / "README.txt").write_text(_README, encoding="utf-8")
 
 
 def _write_one(job: tuple[Path, int, int, int, str, bool]) -> None:
     """Draw one bird and write it with its mask."""
     folder, seed, place, number, split, shortcut = job
-    text = PngImagePlugin.PngInfo()
-    text.add_text("synthetic", NOTICE)
     drawing = draw(place, np.random.default_rng([seed, place, number]), shortcut=shortcut)
-    masks = Image.fromarray(drawing.index()).convert("P")
-    masks.putpalette(_MASK_COLOURS)
-    for image, root in ((Image.fromarray(drawing.pixels), folder), (masks, folder / "masks")):
-        path = root / split / SPECIES[place].folder / f"{number:03d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path, pnginfo=text)
+    where = Path(split, SPECIES[place].folder, f"{number:03d}.png")
+    save(folder, where, drawing.pixels, drawing.index(), _MASK_COLOURS)

@@ -1,8 +1,63 @@
-"""Placeholder until the wiring lands."""
+"""Which classes a training swaps codes between: asked before any image is read. Knows no torch."""
+
+from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from casebase.association import PREDICTED
+from casebase.errors import DataError
+from casebase.networks.cae.recipe import CaeRecipe
+from casebase.reading import printable
+
+FEWEST = 10
+"""Cases of a class, at least: some of them are set aside to judge by, and every swap borrows from the others."""
 
 
-def enough(labels, predicted, recipe, known):
-    named = predicted if recipe.target == "predicted" else labels
-    return [n for n, c in Counter(named).items() if c >= 10]
+def enough(labels: Sequence[str], predicted: Sequence[str], recipe: CaeRecipe, known: Sequence[str]) -> tuple[str, ...]:
+    """The classes that take part, in the order of ``known``, the network's classes.
+
+    Those with at least ``FEWEST`` cases of these ``labels`` and answers. Raises ``DataError`` where that leaves fewer
+    than two, and for labels the network does not know.
+    """
+    counts = _counted(labels, predicted, recipe)
+    if len(counts) < 2:
+        raise DataError(_alone(counts, labels, recipe))
+    strange = [name for name in counts if name not in known]
+    if strange:
+        n = sum(counts[name] for name in strange)
+        raise DataError(
+            f"--target labels swaps between the network's own classes, and {n} of {len(labels)} cases are labelled "
+            f"otherwise, {printable(strange[0])!r} for one; use --target predicted, or index them again with labels it "
+            "knows"
+        )
+    found = tuple(name for name in known if counts[name] >= FEWEST)
+    if len(found) < 2:
+        there = ", ".join(f"{printable(name)!r} has {n}" for name, n in counts.most_common(4))
+        called = "called" if recipe.target == PREDICTED else "labelled"
+        raise DataError(
+            f"class codes are swapped between classes of at least {FEWEST} cases each, and fewer than two have so many "
+            f"that are {called} so: {there}{', …' if len(counts) > 4 else ''}; index more images of a second class"
+        )
+    return found
+
+
+def scarce(
+    labels: Sequence[str], predicted: Sequence[str], recipe: CaeRecipe, taking_part: Sequence[str]
+) -> Mapping[str, int]:
+    """The classes that some cases have and that do not take part, with their number of cases."""
+    return {n: count for n, count in _counted(labels, predicted, recipe).items() if n not in taking_part}
+
+
+def _counted(labels: Sequence[str], predicted: Sequence[str], recipe: CaeRecipe) -> Counter[str]:
+    return Counter(predicted if recipe.target == PREDICTED else labels)
+
+
+def _alone(counts: Mapping[str, int], labels: Sequence[str], recipe: CaeRecipe) -> str:
+    only = ", ".join(f"all {n} cases are called {printable(name)!r}" for name, n in counts.items())
+    several = len(set(labels))
+    other = f"--target labels learns the {several} labels" if recipe.target == PREDICTED and several > 1 else ""
+    return (
+        "a class association embedding swaps what belongs to a class between two classes, and "
+        f"{only or 'there is no case'}; {other or 'index images of a second class'}"
+    )
