@@ -61,7 +61,12 @@ def map_of(view: Planted, walk: Walk | None = None, **over: int) -> Manifold:
 
 
 def page_of(
-    view: Planted | None = None, rival: str = BRIGHT, *, path: str = "query.png", failed: Sequence[str] = (), **over: object
+    view: Planted | None = None,
+    rival: str = BRIGHT,
+    *,
+    path: str = "query.png",
+    failed: Sequence[str] = (),
+    **over: object,
 ) -> WalkPage:
     """A walk as a page."""
     view = three() if view is None else view
