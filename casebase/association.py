@@ -261,6 +261,47 @@ class Walk:
 
 
 @dataclass(frozen=True, eq=False)
+class Coordinates:
+    """What each number of the class code does to what the explained network says, over ``n`` images.
+
+    ``spread (code,) float32`` is the standard deviation of the cases' codes, by which a number is moved; ``below`` and
+    ``above (code, C) float32`` are the mean changes of every class's probability against the reconstruction;
+    ``flipped (code,)`` the share of images that either makes the network call otherwise. ``classes`` are the network's.
+    After AttFind: O. Lang et al., "Explaining in Style", ICCV 2021, https://arxiv.org/abs/2104.13369.
+    """
+
+    classes: Sequence[str]
+    spread: Floats
+    below: Floats
+    above: Floats
+    flipped: Floats
+    n: int
+
+    @property
+    def order(self) -> list[int]:
+        """The code's numbers, those with the largest effect on any class first."""
+        effect = np.abs(self.above - self.below).max(axis=1)
+        return [int(place) for place in np.argsort(-effect, kind="stable")]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The table as JSON, the largest effect first."""
+        return {
+            "synthetic": True, "n": self.n,
+            "coordinates": [
+                {
+                    "number": place, "spread": finite(float(self.spread[place])),
+                    "below": self._changes(self.below[place]), "above": self._changes(self.above[place]),
+                    "flipped": finite(float(self.flipped[place])),
+                }
+                for place in self.order
+            ],
+        }  # fmt: skip
+
+    def _changes(self, values: Floats) -> dict[str, float | None]:
+        return {name: finite(value) for name, value in zip(self.classes, values.tolist(), strict=True)}
+
+
+@dataclass(frozen=True, eq=False)
 class Manifold:
     """All cases on the map of their class codes.
 

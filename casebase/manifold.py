@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -92,7 +93,7 @@ class Graph:
 
     def crosses(self, way: Sequence[int]) -> bool:
         """Whether a way goes over a bridge."""
-        return any((min(pair), max(pair)) in self.bridges for pair in zip(way, way[1:], strict=False))
+        return any((min(pair), max(pair)) in self.bridges for pair in pairwise(way))
 
 
 def graph(codes: ArrayLike, k: int = NEIGHBOURS) -> Graph:

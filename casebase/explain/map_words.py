@@ -134,7 +134,7 @@ def curve_alt(check: Deletion) -> str:
 
 
 def notes(found: SaliencyMap) -> list[Statement]:
-    """What to know of how one map was made: LIME's fit, SHAP's gap, a stand-in, a method blind to the class."""
+    """What to know of how one map was made: LIME's fit, SHAP's gap, a walk, a stand-in, blindness."""
     told: list[Statement] = []
     given = found.facts
     if given.get("fit") is not None:
@@ -163,8 +163,27 @@ def notes(found: SaliencyMap) -> list[Statement]:
                 f"{DRAWN_PERCENTILE:.0f}th percentile on."
             )
         )
+    if given.get("flipped") is not None:
+        told += _walked(given)
     if given.get("stand_in"):
         told.append(Statement(f"Made by {printable(given['stand_in'])}."))
+    return told
+
+
+def _walked(given: Mapping[str, Any]) -> list[Statement]:
+    """How a map of a synthetic counterfactual came about, and where it should not be believed."""
+    rival = printable(given["rival"])
+    made = f"Synthetic: the difference from {given['compared_with']} of a walk to {rival}"
+    if not given["flipped"]:
+        text = f"{made}, on which the class never flips, so that the map shows what the whole way changes."
+        return [Statement(text, Level.CAUTION)]
+    share = f"{given['flip']:.0%}".replace("%", " %")
+    told = [Statement(f"{made}, where the class flips, at {share} of the way.")]
+    if given["flipped_to"] != given["rival"]:
+        other = printable(given["flipped_to"])
+        told.append(Statement(f"The class flips to {other} before it could become {rival}.", Level.CAUTION))
+    if given["gap"]:
+        told.append(Statement("The way crosses a stretch of the map of codes that no cases join.", Level.CAUTION))
     return told
 
 

@@ -158,8 +158,10 @@ class Passes:
         """A method on this network, made once for the same settings."""
         from casebase.explain.saliency import catalogue
 
-        # The background is held with the settings, so that its id is not used again; signs are no matter of the method.
-        key = (method, settings.layer, settings.samples, settings.seed, settings.batch, id(settings.background))
+        # Background and embedding are held with the settings, so that their ids are not used again; signs are no
+        # matter of the method.
+        held = id(settings.background), id(settings.association)
+        key = (method, settings.layer, settings.samples, settings.seed, settings.batch, *held)
         if key not in self._made:
             self._made[key] = catalogue.make(method, self._network, settings), settings
         return self._made[key][0]

@@ -133,6 +133,7 @@ class Explainer:
         self._passes = Passes(network, classes)
         self._sample = sample
         self._evidence = None if prototypes is None else Evidence(prototypes, cases, self._album)
+        self._association = association
         self._walks = None if association is None else Walks(association)
         self._settings: dict[tuple[bool, int], tuple[MethodSettings, Mapping[str, str]]] = {}
 
@@ -149,7 +150,7 @@ class Explainer:
         background = mapping.entry(method).background
         key = (background, seed)
         if key not in self._settings:
-            plain = MethodSettings(seed=seed, sign=mapping.SIGN)
+            plain = MethodSettings(seed=seed, sign=mapping.SIGN, association=self._association)
             self._settings[key] = self._background(plain) if background else (plain, {})
         return self._settings[key]
 

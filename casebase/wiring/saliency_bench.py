@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from casebase.errors import UsageError
+from casebase.errors import FingerprintMismatch, ModelError, UsageError
 from casebase.evaluate.saliency.options import ALL, NO_WEIGHTS, SaliencyOptions
 from casebase.evaluations import Evaluation
 from casebase.reading import printable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from casebase.evaluate.saliency.metric import Metric
     from casebase.explain.saliency.method import Method
     from casebase.networks.explained import ExplainedNetwork
+    from casebase.ports import AssociationView
 
 KEPT = "saliency"
 """Folder of a base that remembers maps and scores."""
@@ -50,6 +51,8 @@ def compare(
     plan = plan_of(settings, options)
     images, notes, masks = images_of(settings, options, store)
     networks = networks_for(settings, options, store)
+    if store is not None and not options.models and any(method.association for method in plan.methods):
+        plan = replace(plan, chosen=replace(plan.chosen, association=_association(store, networks[0], announce)))
     folder = options.kept if options.kept is not None else None if store is None else store.folder / KEPT
     for note in notes:
         announce(note)
@@ -101,6 +104,17 @@ def _metrics(options: SaliencyOptions) -> list[Metric]:
     if blind:
         raise UsageError(f"{', '.join(blind)} needs masks of the objects: name them with --masks, or leave it out")
     return found
+
+
+def _association(store: SqlCaseStore, network: BenchNetwork, announce: Callable[[str], None]) -> AssociationView | None:
+    """The embedding of the base's network; None, with the reason said, where there is none that can be used."""
+    from casebase.wiring.association import association_view
+
+    try:
+        return association_view(store, network.load())
+    except (FingerprintMismatch, ModelError) as error:  # the rows of other methods need not wait for it
+        announce(f"no map of a counterfactual: {error}")
+        return None
 
 
 def networks_for(settings: Settings, options: SaliencyOptions, store: SqlCaseStore | None) -> list[BenchNetwork]:

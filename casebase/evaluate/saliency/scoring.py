@@ -20,7 +20,7 @@ from casebase.evaluate.saliency.metric import BenchSettings, Metric, Scored, Sub
 from casebase.evaluate.saliency.redrawn import Redrawn, cascade, runner_up
 from casebase.evaluate.saliency.seeing import Seen
 from casebase.explain.map_words import of_pixels
-from casebase.explain.saliency.method import Method, MethodSettings, Saliency, degenerate, scaled, unsigned
+from casebase.explain.saliency.method import Method, MethodSettings, Saliency, scaled, silence, unsigned
 from casebase.explanations import SEGMENTS
 from casebase.networks.checkpoints import digest
 from casebase.networks.explained import ExplainedNetwork
@@ -34,6 +34,8 @@ MAPS = frozenset({"again", "randomised", "other"})
 """Needs of metrics that make further maps; their passes are maps, each at the cost of the method."""
 FORMAT = 1
 """Of what is remembered; raised with every change that moves a map or a figure, so that older files are made anew."""
+UNKEYED = frozenset({"background", "association", "batch", "sign"})
+"""Settings that do not name a map as they are: a hash of the background does, and the embedding's facts."""
 RESIZE = "bilinear, corners not aligned, then min-max per image"
 
 
@@ -114,8 +116,9 @@ class Workplace:
         map_ = self._scaled(found.values, method, seen)
         subject = replace(seen.subject, raw=found.values, **self._more_maps(seen, maker))
         mark = Mark(
-            seen.place, seen.subject.name, seen.target, seen.subject.before, degenerate(self._unsigned(found.values)),
-            found.seconds, _told(found.facts), remembered=remembered,
+            seen.place, seen.subject.name, seen.target, seen.subject.before,
+            silence(self._unsigned(found.values), found.facts), found.seconds, _told(found.facts),
+            remembered=remembered,
         )  # fmt: skip
         scored = self._scored(
             mark, map_, subject, {**key, "sign": self.chosen.sign, "mask": seen.mask_key}, add, maker.method.passes
@@ -136,9 +139,7 @@ class Workplace:
         return self._scored(mark, map_, subject, {**key, "mask": seen.mask_key}, add)
 
     def _map_key(self, seen: Seen, method: str, saliency: Saliency) -> Mapping[str, Any]:
-        chosen = {
-            name: value for name, value in vars(self.chosen).items() if name not in ("background", "batch", "sign")
-        }
+        chosen = {name: value for name, value in vars(self.chosen).items() if name not in UNKEYED}
         ground = self.chosen.background
         return {
             **self.key, "image": seen.subject.key, "class": seen.subject.target, "method": method, "chosen": chosen,

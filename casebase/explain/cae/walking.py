@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,9 +62,9 @@ class _Route:
     corners: Points
     route: str
     passed: Sequence[str]
-    gap: bool
     reference: str | None
-    end: Frame | None
+    end: Frame
+    gap: bool = False
     warnings: Sequence[str] = ()
 
 
@@ -189,30 +190,31 @@ class Walker:
     def _way(self, start: Start, rival: str, end: End | None) -> _Route:
         """To the first of the rival's codes whose decode the network calls the rival; else to their mean."""
         nodes = self._view.nodes
-        extra = [start.code] if end is None else [start.code, end.code]
-        codes = np.concatenate([nodes.codes, np.stack(extra)])
-        names: list[str | None] = [*nodes.case_ids, None, *([] if end is None else [end.case_id])]
+        held = end is None or end.case_id in nodes.case_ids  # a case that is a node already is not put in twice
+        codes = np.concatenate([nodes.codes, start.code[None], *([] if held or end is None else [end.code[None]])])
+        names: list[str | None] = [*nodes.case_ids, None, *([] if held or end is None else [end.case_id])]
         own = np.flatnonzero(nodes.called == self._place(rival))
         over, begin = graph(codes), len(nodes.codes)
         lengths, before = shortest(over, begin)
         near = own[np.argsort(lengths[own], kind="stable")][:ENDS].tolist()
-        tried = [*([] if end is None else [begin + 1]), *near]
+        first = [] if end is None else [names.index(end.case_id)]
+        tried = list(dict.fromkeys([*first, *near]))
         mean = nodes.codes[own].mean(axis=0)
         decoded = self._decoded(start, np.concatenate([codes[tried], mean[None]]))
         for node, frame in zip(tried, decoded, strict=False):
             if frame.called != rival:
                 continue
             if self._route == STRAIGHT:
-                return _Route(codes[[begin, node]].astype(np.float64), STRAIGHT, (), False, names[node], frame)
+                return _Route(codes[[begin, node]].astype(np.float64), STRAIGHT, (), names[node], frame)
             way = way_to(before, node)
             passed = [name for name in (names[one] for one in way) if name is not None]
-            return _Route(codes[way].astype(np.float64), GRAPH, passed, over.crosses(way), names[node], frame)
+            return _Route(codes[way].astype(np.float64), GRAPH, passed, names[node], frame, gap=over.crosses(way))
         told = (
             f"with none of the {len(tried)} nearest codes of {printable(rival)} does the network call the image that; "
             "the way is the straight line to their mean"
         )
         line = np.stack([start.code, mean]).astype(np.float64)
-        return _Route(line, STRAIGHT, (), False, None, decoded[-1], (told,))
+        return _Route(line, STRAIGHT, (), None, decoded[-1], warnings=(told,))
 
     def _seen(self, start: Start, way: _Route) -> list[Frame]:
         """The frames; both ends are known by now."""
@@ -281,7 +283,7 @@ def _told(predicted: str, rival: str, seen: Sequence[Frame], flip: Frame | None)
     if flip.called != rival:
         told.append(f"the class flips to {printable(flip.called)} before it could become {printable(rival)}")
     calls = [frame.called for frame in seen]
-    changes = sum(one != other for one, other in zip(calls, calls[1:], strict=False))
+    changes = sum(one != other for one, other in pairwise(calls))
     if predicted in calls[next(place for place, name in enumerate(calls) if name != predicted) :]:
         told.append(f"the class goes back and forth on the way: it changes {changes} times")
     if calls[-1] != rival:

@@ -1,7 +1,8 @@
 """Saliency: where a network looked for one class, by many methods behind one port.
 
 ``method`` is the port and what is chosen of a method · ``cams`` weigh a layer's feature maps, ``gradients`` go back to
-the image, ``additive`` methods share the score out, ``covering`` ones hide parts · ``guard`` protects network and map
+the image, ``additive`` methods share the score out, ``covering`` ones hide parts,
+``counterfactual`` ones compare with an image that is called otherwise · ``guard`` protects network and map
 from each other · ``catalogue`` knows them all by name.
 """
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from casebase.explain.saliency import additive, cams, covering, gradients
+from casebase.explain.saliency import additive, cams, counterfactual, covering, gradients
 from casebase.explain.saliency.method import Method, MethodSettings, Network, Saliency
 from casebase.explain.saliency.names import known
 
-METHODS: Mapping[str, Method] = {
-    one.name: one for one in (*cams.METHODS, *gradients.METHODS, *additive.METHODS, *covering.METHODS)
-}
+_FAMILIES = (cams, gradients, additive, covering, counterfactual)
+METHODS: Mapping[str, Method] = {one.name: one for family in _FAMILIES for one in family.METHODS}
 
 
 def method(name: str) -> Method:

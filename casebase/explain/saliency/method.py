@@ -24,6 +24,8 @@ Images = NDArray[np.float32]
 """``(N, 3, H, W)``, normalised as the network wants to be fed."""
 SIGNS = ("absolute", "positive")
 FEWEST_VALUES = 3
+SILENT = "silent"
+"""The fact under which a method says why a map of its own says nothing."""
 
 
 class Network(Protocol):
@@ -102,7 +104,7 @@ class Method:
 
     ``extra`` is the optional dependency it needs, None for none; ``passes`` roughly how many forward passes a map
     costs (a backward pass counts two), for estimates and warnings; ``signed`` whether raw values may be negative;
-    ``background`` whether the settings' background images matter to it.
+    ``background`` whether the settings' background images matter to it, ``association`` whether it needs theirs.
     ``build`` raises ``MissingExtra``, ``NoTargetLayer``, or ``ModelError`` where this network cannot be explained so.
     """
 
@@ -114,6 +116,7 @@ class Method:
     extra: str | None = None
     signed: bool = False
     background: bool = False
+    association: bool = False
 
 
 def unsigned(values: NDArray[np.float32], sign: str) -> NDArray[np.float32]:
@@ -132,6 +135,12 @@ def degenerate(values: NDArray[np.float32]) -> str | None:
     return None
 
 
+def silence(values: NDArray[np.float32], facts: Mapping[str, Any]) -> str | None:
+    """Why a map says nothing, or None: in the method's own words where it has some, else as it looks."""
+    reason = degenerate(values)
+    return None if reason is None else str(facts.get(SILENT) or reason)
+
+
 def scaled(
     raw: NDArray[np.float32],
     method: str,
@@ -146,8 +155,8 @@ def scaled(
     The order is fixed: scaling comes last and per image (``saliency.md`` calls anything else a trap). A map that says
     nothing is all zeros and names its reason. ``size`` None keeps the method's own resolution.
     """
-    reason = degenerate(raw)
-    values = raw if size is None or size == raw.shape or reason == "the map is not finite" else enlarge(raw, size)
+    reason = silence(raw, facts)
+    values = raw if size is None or size == raw.shape or reason is not None else enlarge(raw, size)
     if reason is not None:
         flat = frozen(np.zeros(values.shape if size is None else size, dtype=np.float32))
         return SaliencyMap(flat, method, target, image, str(facts.get("layer") or ""), reason, facts)

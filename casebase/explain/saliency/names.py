@@ -10,7 +10,7 @@ from casebase.reading import printable
 
 METHOD_NAMES = (
     "gradcam", "gradcam++", "layercam", "xgradcam", "cam", "scorecam", "eigencam", "integrated-gradients", "smoothgrad",
-    "shap", "lime", "occlusion", "rise",
+    "shap", "lime", "occlusion", "rise", "cae", "cae-published",
 )  # fmt: skip
 
 

@@ -182,9 +182,14 @@ class Run:
 
 
 def rank(one: Standing) -> tuple[bool, float, float, float]:
-    """By which checkpoints are compared: no copying of lenders, the worse direction, how much stays the source's."""
+    """By which checkpoints are compared: the worse direction, then how much stays the source's.
+
+    First of all that reconstructions keep their class and that no lender is copied: a checkpoint without that could
+    not pass the gates however many edits it turns.
+    """
     worst = one.worst
-    return not checks.copies(one), 0.0 if worst is None else worst.reassigned, one.own_rank1, -one.error
+    fit = one.rebuilt >= checks.REBUILT and not checks.copies(one)
+    return fit, 0.0 if worst is None else worst.reassigned, one.own_rank1, -one.error
 
 
 def _descend(cost: Tensor, adam: torch.optim.Adam) -> bool:

@@ -7,12 +7,17 @@ code says in which of 8 x 8 cells the spot lies. The judge calls a spot ``bright
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from torch import nn
 
 from casebase.association import Association, Codes, Direction, Nodes, Size, Standing
+from casebase.explain.saliency.counterfactual import views_of
+from casebase.reading import Preprocess
 
 SIDE, CELL = 32, 4
 VIEW = (64, 64)
@@ -22,7 +27,7 @@ BLEMISH = 30
 """By how much a planted reconstruction error darkens the cell in the lower right corner."""
 
 
-def standing(**changed: object) -> Standing:
+def standing(**changed: Any) -> Standing:
     """Of an embedding that passed everything."""
     both = [Direction(PLAIN, BRIGHT, 1.0, 20), Direction(BRIGHT, PLAIN, 0.95, 20)]
     figures = {
@@ -30,7 +35,7 @@ def standing(**changed: object) -> Standing:
         "nearer_source": 1.0, "own_rank1": 0.9, "donor_rank1": 0.02, "rebuilt_rank1": 1.0, "chance_own": 0.025,
         "chance_donor": 0.025,
     }  # fmt: skip
-    return Standing(**{**figures, **changed})  # type: ignore[arg-type]
+    return Standing(**{**figures, **changed})
 
 
 def association(classes: Sequence[str] = (PLAIN, BRIGHT), failed: Sequence[str] = ()) -> Association:
@@ -104,13 +109,26 @@ class Planted:
         return (raised / raised.sum(axis=1, keepdims=True)).astype(np.float32)
 
     def reduced(self, views: np.ndarray) -> np.ndarray:
-        small = views[:, ::2, ::2].copy()
+        small = views.copy() if views.shape[1] == SIDE else views[:, ::2, ::2].copy()
         spots = small[..., 0] > BODY
         small[..., 0][spots] = (small[..., 0][spots] - self.shrinks).astype(np.uint8)
         return small
 
 
-def three(**changed: object) -> Planted:
+class PlantedNetwork:
+    """The judge of a planted embedding as a saliency method sees it: normalised images to scores."""
+
+    spatial_layer = None
+
+    def __init__(self, view: Planted, crop: tuple[int, int] = (SIDE, SIDE)) -> None:
+        self.view, self.module, self.lock = view, nn.Identity(), threading.Lock()
+        self.preprocess = Preprocess(None, crop, "bilinear", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        return np.log(self.view.judge(views_of(images, self.preprocess)))
+
+
+def three(**changed: Any) -> Planted:
     """With the third class, blue: plain, bright and blue cases, each in a row that starts among the plain ones."""
     steps = np.linspace(-1.0, 1.2, 23)
     dull = np.full(len(steps), -1.0)

@@ -7,7 +7,18 @@ from casebase.association import GRAPH, STRAIGHT
 from casebase.errors import ModelError, UnknownClass, UsageError
 from casebase.explain.cae.walking import HALVINGS, End, runner_up, start_of, walk, walks
 from tests.explain.cae.planted import (
-    BLUE, BRIGHT, CELL, EDGE, PLAIN, SIDE, Planted, association, line, nodes, seen, three,
+    BLUE,
+    BRIGHT,
+    CELL,
+    EDGE,
+    PLAIN,
+    SIDE,
+    Planted,
+    association,
+    line,
+    nodes,
+    seen,
+    three,
 )  # fmt: skip
 
 
