@@ -17,7 +17,7 @@ from casebase.errors import DataError, GateFailed, ModelError, Moved, UsageError
 from casebase.networks.cae.prepared import FEWEST, enough, scarce
 from casebase.networks.cae.recipe import PRESETS, CaeRecipe, Progress, Watch
 from casebase.ports import Vector
-from casebase.reading import printable
+from casebase.reading import printable, some
 from casebase.settings import Settings
 from casebase.storage import association_rows, files, lock
 from casebase.storage.translate import file_errors
@@ -94,7 +94,7 @@ def _told_left_out(
     labels, predicted = [case.label for case in cases], [case.predicted for case in cases]
     few = scarce(labels, predicted, recipe, enough(labels, predicted, recipe, known))
     if few:
-        named = ", ".join(f"{printable(name)} ({n})" for name, n in sorted(few.items()))
+        named = some([f"{printable(name)} ({n})" for name, n in sorted(few.items())])
         announce(f"classes with fewer than {FEWEST} cases take no part in the training: {named}")
 
 
