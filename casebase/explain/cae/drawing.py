@@ -8,8 +8,8 @@ from markupsafe import Markup, escape
 
 from casebase.association_pages import Curve, MapSection, Spot
 
-WIDTH, HEIGHT = 560, 232
-LEFT, RIGHT, TOP, BOTTOM = 44, 548, 30, 196
+WIDTH, HEIGHT = 560, 250
+LEFT, RIGHT, TOP, BOTTOM = 44, 548, 48, 212
 MAP_WIDTH, EDGE = 640, 14
 _Point = tuple[float, float]
 
@@ -63,8 +63,8 @@ def _flip(curve: Curve, x: Callable[[float], float]) -> str:
     at = x(curve.flip)
     left = curve.flip > 0.5
     return (
-        f'<line class="flip" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{BOTTOM}"/>'
-        f'<text class="flip" x="{at + (-6 if left else 6):.1f}" y="{TOP + 11}" '
+        f'<line class="flip" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP - 4}" y2="{BOTTOM}"/>'
+        f'<text class="flip" x="{at + (-2 if left else 2):.1f}" y="{TOP - 7}" '
         f'text-anchor="{"end" if left else "start"}">flip at {100 * curve.flip:.0f} %</text>'
     )
 

@@ -64,7 +64,7 @@ class Walks:
         view = None if row is None else views.get(row.case.pixel_hash)
         if row is None or view is None:
             return None
-        return End(row.case.id, self.view.codes(view[None])[0])
+        return End(row.case.id, self.view.codes(np.stack([view]))[0])
 
 
 def rival_of(work: Work) -> str | None:

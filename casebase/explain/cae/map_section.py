@@ -81,7 +81,8 @@ def _spots(
         kinds[rival] = "rival"
     free = iter([f"k{place}" for place in range(2 if kinds else 0, COLOURS)])  # the first two are those of the roles
     for name in named:
-        kinds.setdefault(name, next(free, OTHERS))
+        if name not in kinds:
+            kinds[name] = next(free, OTHERS)
     errors = Counter(said for said, label in zip(found.predicted, found.labels, strict=True) if said != label)
     right: dict[str, list[tuple[float, float]]] = {}
     wrong: dict[str, list[tuple[float, float]]] = {}

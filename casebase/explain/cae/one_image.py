@@ -51,11 +51,11 @@ def of_picture(
     started = clock.seconds()
     walker = Walker(view, wanted.route, wanted.frames)
     whole, seen = album.of_query(picture)
-    start = start_of(view, seen.view[None], retrieval.prediction.predicted)
+    start = start_of(view, np.stack([seen.view]), retrieval.prediction.predicted)
     rival = wanted.rival or runner_up(view, start)
     row = next(iter(retrieval.of_rival(rival)), None)
     found = None if row is None else album.looks([row.case]).looks.get(row.case.id)
-    end = None if row is None or found is None else End(row.case.id, view.codes(found.view[None])[0])
+    end = None if row is None or found is None else End(row.case.id, view.codes(np.stack([found.view]))[0])
     walk = walker.walk(start, rival, end)
     real = None if found is None else found.display
     if row is not None and real is None:

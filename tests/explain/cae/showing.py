@@ -77,7 +77,7 @@ def page_of(
     placed = map_of(view, walk)
     return WalkPage(
         path=path, sha256="ab" * 32,
-        prediction=Prediction({name: one for name, one in zip(view.classes, (0.9, 0.08, 0.02), strict=True)}),
+        prediction=Prediction(dict(zip(view.classes, (0.9, 0.08, 0.02), strict=True))),
         found=found, walk=walk, retrieved=near, section=section(walk, found, image, near, seen((4, 1), 190)[0]),
         whole=whole_figure(Shown(QUERY_ID, image, image, (0.0, 0.0, 1.0, 1.0))),
         map=map_section(placed, walk.predicted, walk.rival), manifold=placed, facts=FACTS, seconds=0.5,
