@@ -9,6 +9,7 @@ from casebase import parts
 from casebase.errors import UsageError
 from casebase.evaluate import PrototypeOptions, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
+from casebase.explanations import Level, Statement
 from casebase.ports import EvaluationWriter
 from casebase.reading import printable
 from casebase.settings import Settings
@@ -97,7 +98,9 @@ def _twins(
         untrained=lambda: randomised(explained, settings.seed, layer=store.setting("layer")),
     )
     run = twins.TwinRun(settings.seed, settings.max_megapixels, progress or twins.silent)
-    return twins.measure(store, part, options, measured, run)
+    found = twins.measure(store, part, options, measured, run)
+    said = [Statement(text, Level.CAUTION) for space, text in networks.cautions.items() if space in store.spaces()]
+    return replace(found, statements=[*said, *found.statements])
 
 
 def evaluation_writer() -> EvaluationWriter:
