@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase.answers import Neighbour, Retrieval, finite
+from casebase.association import Association, Walk
 from casebase.errors import UsageError
 from casebase.ports import Renderer
 from casebase.prototypes import Parts
 
 if TYPE_CHECKING:
+    from casebase.association_pages import WalkSection
     from casebase.prototype_pages import PartsSection, Source
 
 QUERY_ID = "query"
@@ -173,6 +175,12 @@ class Explanation:
     """What the prototypes say, where the base has some."""
     sources: Mapping[int, Source] = field(default_factory=dict)
     """The cases of the prototypes shown, by the prototypes' numbers."""
+    walk: Walk | None = None
+    """The way to the first rival in synthetic images, where the base has a class association embedding."""
+    association: Association | None = None
+    """The embedding that the walk is of, or that is not trustworthy enough for one."""
+    no_walk: str | None = None
+    """Why there is no walk, in a sentence, where there could be one."""
 
     def checked(self, target: str) -> Deletion | None:
         """The check of the query's map for a class, if one was made."""
@@ -188,6 +196,8 @@ class Explanation:
         value["deletion"] = [check.to_dict() for check in self.deletions]
         value["maps"] = [one.to_dict() for (image, _), one in self.saliency.items() if image == QUERY_ID]
         value["prototypes"] = None if self.parts is None else _parts_to_dict(self.parts, self.sources)
+        value["walk"] = None if self.walk is None else self.walk.to_dict()
+        value["no_walk"] = self.no_walk
         value["warnings"] = list(self.warnings)
         value["seconds"] = {name: finite(seconds) for name, seconds in self.seconds.items()}
         return value
@@ -385,6 +395,7 @@ class Report:
     around: Around | None = None
     map_note: str | None = None
     parts: PartsSection | None = None
+    walk: WalkSection | None = None
 
 
 def _parts_to_dict(parts: Parts, sources: Mapping[int, Source]) -> dict[str, Any]:

@@ -75,12 +75,11 @@ def nearest(codes: ArrayLike, k: int = NEIGHBOURS) -> tuple[Index, Points]:
     wanted = max(0, min(k, len(rows) - 1))
     near, lengths = np.zeros((len(rows), wanted), np.intp), np.zeros((len(rows), wanted))
     for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK]
-        apart = np.linalg.norm(block[:, None] - rows[None], axis=2)
-        apart[np.arange(len(block)), start + np.arange(len(block))] = np.inf
-        found = np.argsort(apart, axis=1, kind="stable")[:, :wanted]
-        near[start : start + len(block)] = found
-        lengths[start : start + len(block)] = np.take_along_axis(apart, found, axis=1)
+        squares = _squares(rows[start : start + _BLOCK], rows)
+        for row, others in enumerate(squares, start=start):
+            others[row] = np.inf
+            found = _smallest(others, wanted)
+            near[row], lengths[row] = found, np.sqrt(others[found])
     return near, lengths
 
 
@@ -168,6 +167,22 @@ def evenly(way: ArrayLike, count: int) -> Points:
     return along(way, np.linspace(0.0, 1.0, count))
 
 
+def _squares(block: Points, rows: Points) -> Points:
+    """Squared distances ``(b, n)``, of differences and not of products, so that codes on one spot are 0 apart."""
+    found = np.zeros((len(block), len(rows)))
+    for one, other in zip(block.T, rows.T, strict=True):
+        found += (one[:, None] - other[None]) ** 2
+    return found
+
+
+def _smallest(values: Points, count: int) -> Index:
+    """The places of the ``count`` smallest, smallest first; of ties the earlier."""
+    if count == 0:
+        return np.zeros(0, np.intp)
+    within = np.flatnonzero(values <= np.partition(values, count - 1)[count - 1])
+    return within[np.argsort(values[within], kind="stable")[:count]]
+
+
 class _Parts:
     """Which nodes hang together."""
 
@@ -212,12 +227,13 @@ def _tree(rows: Points) -> list[tuple[float, int, int]]:
     node = 0
     for _ in range(len(rows) - 1):
         outside[node] = False
-        apart = np.linalg.norm(rows - rows[node], axis=1)
-        closer = outside & (apart < to_tree)
-        to_tree[closer], by[closer] = apart[closer], node
+        apart = rows - rows[node]
+        squares = np.einsum("nd,nd->n", apart, apart)
+        closer = outside & (squares < to_tree)
+        to_tree[closer], by[closer] = squares[closer], node
         node = int(np.where(outside, to_tree, np.inf).argmin())
         pair = sorted((node, int(by[node])))
-        found.append((float(to_tree[node]), pair[0], pair[1]))
+        found.append((float(np.sqrt(to_tree[node])), pair[0], pair[1]))
     return found
 
 

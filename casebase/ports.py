@@ -17,6 +17,7 @@ from casebase.reading import Preprocess
 
 if TYPE_CHECKING:
     from casebase.association import Association, Codes, Nodes
+    from casebase.association_pages import AssociationPage, WalkPage
     from casebase.dossiers import Dossier
     from casebase.evaluations import Evaluation
     from casebase.evidence import EvidenceTable
@@ -482,6 +483,18 @@ class PrototypeWriter(Protocol):
         ...
 
     def inline(self, page: PrototypesPage | PartsPage) -> str:
+        """The page as HTML for a notebook cell."""
+        ...
+
+
+class AssociationWriter(Protocol):
+    """A class association embedding, or a walk through it, in forms somebody can look at."""
+
+    def write(self, page: AssociationPage | WalkPage, target: Path) -> Path:
+        """Write one self-contained page and return its path; nothing is left behind on failure."""
+        ...
+
+    def inline(self, page: AssociationPage | WalkPage) -> str:
         """The page as HTML for a notebook cell."""
         ...
 

@@ -61,6 +61,7 @@ HOMES: Mapping[str, frozenset[str]] = {
     "shap": frozenset({"explain"}),
     "lime": frozenset({"explain"}),
     "skimage": frozenset({"explain"}),  # scikit-image comes with lime: the superpixels that LIME hides
+    "umap": frozenset({"explain"}),
     "jinja2": frozenset({"explain"}),
     "markupsafe": frozenset({"explain"}),  # comes with jinja2: the type of text that is already escaped
     "scipy": frozenset({"evaluate"}),
@@ -77,7 +78,7 @@ AWAY: Mapping[tuple[str, str, str], str] = {
 BY_STRING = frozenset({"casebase.networks.backbones"})  # a user's own module:factory
 HEAVY = (
     "torch", "torchvision", "torchcam", "chromadb", "sklearn", "timm", "open_clip", "diffusers", "scipy", "matplotlib",
-    "captum", "shap", "lime", "skimage",
+    "captum", "shap", "lime", "skimage", "umap",
 )  # fmt: skip
 
 

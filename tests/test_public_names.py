@@ -23,8 +23,8 @@ PUBLIC = {
     },
     "casebase.evaluate": {"BenchSettings", "MaskChoice", "PrototypeOptions", "SaliencyOptions", "TwinOptions"},
     "casebase.explain": {
-        "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "Wanted", "compose", "dumps", "entry_commands",
-        "explain", "gather", "saliency_drawn", "times",
+        "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "WalkWanted", "Wanted", "coded", "compose", "dumps",
+        "entry_commands", "explain", "gather", "known_projection", "saliency_drawn", "times",
     },
     "casebase.indexer": {
         "IndexSummary", "Progress", "Source", "association_lines", "dry_run", "epoch_in_words", "index", "lines",

@@ -14,13 +14,14 @@ from casebase import clock, reading, settings, wiring
 from casebase.answers import Retrieval
 from casebase.api.inputs import Image, IndexOptions, data_of, decoded
 from casebase.association import Association
+from casebase.association_pages import AssociationPage, WalkPage
 from casebase.cases import Case
 from casebase.dossiers import Dossier
 from casebase.errors import CasebaseError, NotFound
 from casebase.evaluate import PrototypeOptions, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
 from casebase.explain import Choice as ErrorsChoice
-from casebase.explain import Wanted, compose, gather, saliency_drawn
+from casebase.explain import WalkWanted, Wanted, coded, compose, gather, known_projection, saliency_drawn
 from casebase.explanations import QUERY_ID, Explanation, Level, Statement
 from casebase.indexer import (
     IndexSummary,
@@ -40,6 +41,9 @@ from casebase.storage import Findings, Stats, plan, repair, stats, verify
 from casebase.summaries import Summary, SummaryWanted
 from casebase.summarize import summarize
 from casebase.wiring import CaeProgress, CaeRecipe, ModelChoice, PrototypeRecipe, Scope
+
+FEW_FRAMES = 8
+"""Frames of the walk on a dossier's pages: each is a forward pass, and there are many pages."""
 
 
 class Base:
@@ -260,6 +264,46 @@ class Base:
         """
         return wiring.association(self._store)
 
+    def association_page(
+        self, *, projection: str = "pca", untrusted: bool = False, command: str = ""
+    ) -> AssociationPage:
+        """The class association embedding with its gates, its log and the map of the class codes; ``save(file)``.
+
+        ``projection`` is ``pca`` or ``umap``. Below the gates its pictures and its map are held back unless
+        ``untrusted``. Raises ``NotFound`` where there is none, ``FingerprintMismatch``, ``WeightsMissing``,
+        ``MissingExtra``, ``UsageError``.
+        """
+        found = self._explainers.of_association(self._store).association(
+            coded(self._store), known_projection(projection), self.settings.seed, self._facts(command),
+            untrusted=untrusted,
+        )  # fmt: skip
+        return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.association_pages())
+
+    def walk(
+        self,
+        image: Image,
+        rival: str | None = None,
+        *,
+        route: str = "graph",
+        frames: int = 20,
+        projection: str = "pca",
+        untrusted: bool = False,
+        command: str = "",
+    ) -> WalkPage:
+        """What would change in one image for the network to say ``rival``, by default the runner-up; ``save(file)``.
+
+        ``route`` is ``graph`` or ``straight``. Every picture of it is synthetic and says so. Raises as
+        :meth:`association_page`, ``GateFailed`` below the gates unless ``untrusted``, ``UnknownClass``, ``NoUnlike``
+        for a rival without a case, and ``ImageError``.
+        """
+        wanted = WalkWanted(rival, route, frames, known_projection(projection), untrusted, self.settings.seed)
+        explainer = self._explainers.of_association(self._store)
+        name, picture = decoded(image, self.settings)
+        networks = self._explainers.networks(self._store, NETWORK_SPACE)
+        (retrieval,) = ask([(name, picture)], Ask(1, NETWORK_SPACE, rival), networks, self._store)
+        found = explainer.walk(name, picture, retrieval, coded(self._store), wanted, self._facts(command))
+        return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.association_pages())
+
     def summarize(
         self,
         k: int = 5,
@@ -341,7 +385,7 @@ class Base:
         chosen = replace(choice or ErrorsChoice(), seed=self.settings.seed)
         if split is not None:
             chosen = replace(chosen, split=split)
-        wanted = Wanted(saliency, self.settings.seed, panel=True)
+        wanted = Wanted(saliency, self.settings.seed, panel=True, frames=FEW_FRAMES)
         networks = self._explainers.networks(self._store, chosen.space)
         explainer, left_out = self._explainers.of(self._store, chosen.space)
         explainer.ready(wanted)

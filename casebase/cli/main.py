@@ -15,6 +15,7 @@ import typer
 from casebase import __version__
 from casebase.cli import (
     cae_cmd,
+    cae_show_cmd,
     cases_cmd,
     demo_cmd,
     errors_cmd,
@@ -61,6 +62,7 @@ evaluate_cmd.app.command("prototypes")(evaluate_prototypes_cmd.prototypes)
 app.add_typer(evaluate_cmd.app, name="evaluate")
 prototypes_cmd.app.command("summarize")(summarize_cmd.summarize)
 app.add_typer(prototypes_cmd.app, name="prototypes")
+cae_cmd.app.command("show")(cae_show_cmd.show)
 app.add_typer(cae_cmd.app, name="cae")
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from PIL import Image
 from rich.cells import cell_len
-from rich.color import Color
 from rich.console import Console
-from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from casebase.cli.half_blocks import colourful, half_blocks
 from casebase.cli.lines import WIDEST, Lines
+from casebase.cli.render_cae_show import WalkScreen
 from casebase.cli.render_prototypes import PartsScreen
-from casebase.explanations import Card, Level, Panel, Pixels, Report, Section, Side, Statement
+from casebase.explanations import Card, Level, Panel, Report, Section, Side, Statement
 from casebase.reading import percent
 
 THUMBNAIL = 8
@@ -36,7 +34,7 @@ def terminal(report: Report, console: Console, *, pictures: bool, paged: bool = 
 
     Nothing is told by colour alone, and text from data is never read as markup.
     """
-    screen = _Screen(console, report, pictures=pictures and _colourful(console), paged=paged)
+    screen = _Screen(console, report, pictures=pictures and colourful(console), paged=paged)
     screen.head()
     screen.verdict()
     if report.panel is not None:
@@ -45,28 +43,12 @@ def terminal(report: Report, console: Console, *, pictures: bool, paged: bool = 
         screen.section(section, headed=place == 0)
     if report.parts is not None:
         PartsScreen(console).section(report.parts)
+    if report.walk is not None:
+        WalkScreen(console).section(report.walk, pictures=pictures)
     screen.trust()
     screen.maps()
     screen.warnings()
     screen.next_commands()
-
-
-def half_blocks(pixels: Pixels, columns: int = THUMBNAIL) -> Text:
-    """A picture ``(H, W, 3) uint8`` as ``columns / 2`` lines of ``▀``, two square pixels to a cell."""
-    small = Image.fromarray(np.ascontiguousarray(pixels)).resize((columns, columns), Image.Resampling.BOX)
-    rows = np.asarray(small, dtype=np.uint8).tolist()
-    drawn = Text(no_wrap=True, end="")
-    for place in range(0, columns - columns % 2, 2):
-        if place:
-            drawn.append("\n")
-        for upper, lower in zip(rows[place], rows[place + 1], strict=True):
-            drawn.append("▀", Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower)))
-    return drawn
-
-
-def _colourful(console: Console) -> bool:
-    many = console.color_system in ("truecolor", "256")
-    return many and console.is_terminal and not console.no_color and not console.options.ascii_only
 
 
 def shortened(path: str, width: int) -> str:
@@ -219,7 +201,7 @@ class _Screen(Lines):
         ]
         if self.pictures:
             pixels = None if card.picture is None else card.picture.pixels
-            thumbnail = Text("none") if pixels is None else half_blocks(pixels)
+            thumbnail = Text("none") if pixels is None else half_blocks(pixels, THUMBNAIL)
             cells.insert(1, thumbnail.append("\n "))  # a free line, so that two pictures do not run together
         return cells
 

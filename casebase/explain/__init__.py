@@ -3,9 +3,11 @@
 ``saliency`` and ``where_map`` say where a network looked and where a likeness lies · ``deletion`` tests whether a map
 marks what matters · ``service`` puts them together · ``report`` turns the result into sentences · ``render_html`` and
 ``render_json`` write it down · ``dossier`` gathers the wrong answers of a part, ``care`` orders them, ``dossier_pages``
-writes them.
+writes them · ``cae`` walks from one class to another.
 """
 
+from casebase.explain.cae.manifolds import coded, known_projection
+from casebase.explain.cae.one_image import WalkWanted
 from casebase.explain.dossier import Choice, entry_commands, gather
 from casebase.explain.figures import saliency_drawn
 from casebase.explain.render_json import dumps
@@ -19,12 +21,15 @@ __all__ = [
     "Choice",
     "ExplainedNetwork",
     "Explainer",
+    "WalkWanted",
     "Wanted",
+    "coded",
     "compose",
     "dumps",
     "entry_commands",
     "explain",
     "gather",
+    "known_projection",
     "saliency_drawn",
     "times",
 ]

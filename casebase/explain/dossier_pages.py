@@ -171,7 +171,8 @@ class _Record:
 def _explained(seen: Explanation) -> dict[str, Any]:
     """What explaining added to the query's object."""
     whole = seen.to_dict()
-    return {name: whole[name] for name in ("where", "deletion", "maps", "prototypes", "warnings", "seconds")}
+    added = ("where", "deletion", "maps", "prototypes", "walk", "no_walk", "warnings", "seconds")
+    return {name: whole[name] for name in added}
 
 
 def around(dossier: Dossier, entry: Entry) -> Around:

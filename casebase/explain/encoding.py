@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from PIL import Image
 
+from casebase.association_pages import WalkSection
 from casebase.explain.album import in_threads
 from casebase.explain.figures import within
 from casebase.explanations import Figure, Pixels, Report
 from casebase.prototype_pages import PartsSection
 
-QUERY_SIDE, PICTURE_SIDE, MAP_SIDE = 512, 288, 224
-"""The longest side at which a page shows the query, a case and a map, in pixels."""
+QUERY_SIDE, PICTURE_SIDE, MAP_SIDE, FILM_SIDE = 512, 288, 224, 160
+"""The longest side at which a page shows the query, a case, a map and a frame of a filmstrip, in pixels."""
 
 
 class Encoded:
@@ -56,6 +57,8 @@ def shown(report: Report) -> Iterator[tuple[Pixels, int]]:
     if report.parts is not None:
         figures += of_parts(report.parts)
         yield from ([] if report.parts.scale is None else [(report.parts.scale.pixels, QUERY_SIDE)])
+    if report.walk is not None:
+        figures += of_walk(report.walk)
     for figure, side in figures:
         if figure is not None and figure.pixels is not None:
             yield figure.pixels, side
@@ -66,6 +69,13 @@ def of_parts(section: PartsSection) -> list[tuple[Figure | None, int]]:
     """The pictures of the section of prototypes, with the side at which a page shows them."""
     matches = [match for one in section.classes for match in one.matches]
     return [(figure, PICTURE_SIDE) for one in matches for figure in (one.query, one.case, one.map)]
+
+
+def of_walk(section: WalkSection) -> list[tuple[Figure | None, int]]:
+    """The pictures of a walk, with the sides at which a page shows them."""
+    figures: list[tuple[Figure | None, int]] = [(one.figure, PICTURE_SIDE) for one in section.stills]
+    figures += [(one.figure, FILM_SIDE) for one in section.stills if one.strip]
+    return figures + [(one, PICTURE_SIDE) for one in section.compared]
 
 
 def data_uri(pixels: Pixels, quality: int) -> str:

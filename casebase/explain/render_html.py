@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from casebase.explain.cae.drawing import curve_svg as walk_curve
 from casebase.explain.encoding import Encoded, shown
 from casebase.explain.pages import environment, framed, inert, own, policy, trusted, written
 from casebase.explain.render_curve import curve_svg
@@ -45,6 +46,8 @@ class HtmlRenderer:
         style, script = own("report.css"), own("report.js")
         if report.parts is not None:
             style += own("parts.css")
+        if report.walk is not None:
+            style += own("walk.css")
         data = dumps(report.explanation.to_dict(), indent=None)
         return (
             environment()
@@ -53,6 +56,7 @@ class HtmlRenderer:
                 report=report,
                 encoded=encoded,
                 curve=curve_svg,
+                walk_curve=walk_curve,
                 style=trusted(style),
                 script=trusted(script),
                 data=trusted(inert(data)),

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from casebase.answers import Neighbour, Retrieval, Role
+from casebase.association_pages import WalkSection
 from casebase.commands import named, typed
 from casebase.explain import evidence_words, map_words, sentences, verdict
+from casebase.explain.cae.section import absent as absent_walk
+from casebase.explain.cae.section import section as walk_section
 from casebase.explain.figures import Gallery
 from casebase.explain.prototypes.section import section as parts_section
 from casebase.explain.work import looked_at, shown_cases
@@ -67,6 +70,7 @@ def compose(
         label_probability=None if answer.query.label is None else said.probabilities.get(answer.query.label),
         map_note=None if explanation.map_note is None else printable(explanation.map_note),
         parts=_parts(explanation),
+        walk=_walk(explanation),
     )
 
 
@@ -75,6 +79,18 @@ def _parts(explanation: Explanation) -> PartsSection | None:
     if explanation.parts is None or query is None:
         return None
     return parts_section(explanation.parts, explanation.sources, query.view)
+
+
+def _walk(explanation: Explanation) -> WalkSection | None:
+    """The walk to the first rival, or the sentence that stands in its place; None for a base without an embedding."""
+    answer, query, walk = explanation.retrieval, explanation.shown.get(QUERY_ID), explanation.walk
+    if explanation.association is None:
+        return None
+    if walk is None or query is None:
+        return absent_walk(Statement(printable(explanation.no_walk or "")))
+    row = next(iter(answer.of_rival(walk.rival)), None)
+    real = None if row is None else explanation.shown.get(row.case.id)
+    return walk_section(walk, explanation.association, query.view, row, None if real is None else real.view)
 
 
 @dataclass(frozen=True, slots=True)

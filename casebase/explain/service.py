@@ -16,11 +16,18 @@ from numpy.typing import NDArray
 
 from casebase import clock, reading
 from casebase.answers import Retrieval
+from casebase.association_pages import AssociationPage, WalkPage
 from casebase.cases import Case
 from casebase.commands import named
 from casebase.errors import ImageError, ModelError, NotFound
 from casebase.explain import mapping, where_map
 from casebase.explain.album import Album, Look, Thumbnail, ahead, in_threads
+from casebase.explain.cae.evidence import Walks
+from casebase.explain.cae.manifolds import Coded, manifold
+from casebase.explain.cae.one_image import WalkWanted
+from casebase.explain.cae.one_image import of_picture as walk_of_picture
+from casebase.explain.cae.swaps import swaps
+from casebase.explain.cae.walking import FRAMES
 from casebase.explain.passes import Passes, Read
 from casebase.explain.prototypes.evidence import Asked, Cases, Evidence, shown
 from casebase.explain.prototypes.gallery import page as prototype_page
@@ -70,11 +77,15 @@ class ExplainedNetwork(Network, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """What to draw: the saliency method, or None for no overlays; ``panel`` asks for it at any margin."""
+    """What to draw: the saliency method, or None for no overlays; ``panel`` asks for it at any margin.
+
+    ``frames`` are those of a walk, which costs a forward pass each.
+    """
 
     method: str | None = mapping.DEFAULT
     seed: int = 0
     panel: bool = False
+    frames: int = FRAMES
 
     def __post_init__(self) -> None:
         if self.method is not None:
@@ -102,7 +113,7 @@ class Explainer:
 
     A case whose file is gone or has changed is shown by its thumbnail, without maps, and a warning says so. The
     network is left as it was. What is kept between calls is bounded (about 200 MB). With ``prototypes`` an explanation
-    also has ``parts``; ``cases`` then finds their source cases by id.
+    also has ``parts``; ``cases`` then finds their source cases by id. With an ``association`` it also has a ``walk``.
     """
 
     def __init__(
@@ -123,6 +134,7 @@ class Explainer:
         self._sample = sample
         self._evidence = None if prototypes is None else Evidence(prototypes, cases, self._album)
         self._association = association
+        self._walks = None if association is None else Walks(association)
         self._settings: dict[tuple[bool, int], tuple[MethodSettings, Mapping[str, str]]] = {}
 
     def ready(self, wanted: Wanted) -> None:
@@ -196,6 +208,38 @@ class Explainer:
         """
         return of_picture(name, picture, self._prototypes(), self._passes, self._album, facts, seed, classes, top)
 
+    def walk(
+        self, name: str, picture: reading.Picture, retrieval: Retrieval, coded: Coded, wanted: WalkWanted,
+        facts: Mapping[str, str],
+    ) -> WalkPage:  # fmt: skip
+        """The walk of one picture; see :func:`casebase.explain.cae.one_image.of_picture`.
+
+        Raises ``NotFound`` where there is no embedding.
+        """
+        return walk_of_picture(name, picture, retrieval, self._associated(), self._album, coded, wanted, facts)
+
+    def association(
+        self, coded: Coded, projection: str, seed: int, facts: Mapping[str, str], *, untrusted: bool
+    ) -> AssociationPage:
+        """The embedding with its gates, the map of the cases, and edits between held-out images, else cases.
+
+        Below the gates its pictures and its map are held back unless ``untrusted``. Raises ``NotFound``,
+        ``MissingExtra`` for a map that cannot be drawn.
+        """
+        from casebase.explain.cae import gallery  # its gates come with the training's libraries
+
+        view = self._associated()
+        if view.found.failed and not untrusted:
+            return gallery.page(view.found, facts, manifold=None)
+        placed = manifold(coded, projection, seed=seed)
+        sheet = swaps(view, self._album, coded.aside or coded.cases, seed)
+        return gallery.page(view.found, facts, manifold=placed, swaps=sheet, seed=seed)
+
+    def _associated(self) -> AssociationView:
+        if self._walks is None:
+            raise NotFound("no class association embedding of this network; run `casebase cae train` first")
+        return self._walks.view
+
     def _prototypes(self) -> Evidence:
         if self._evidence is None:
             raise NotFound("no prototypes of this network; run `casebase prototypes train` first")
@@ -214,8 +258,11 @@ class Explainer:
             note = mapping.map_note(wanted.method)
         self._where(looked)
         self._parts(looked, wanted.seed)
+        if self._walks is not None:
+            self._walks.add(looked.works, looked.views, wanted.frames)
         spent = (clock.seconds() - started) / len(block)
-        return [_finished(work, facts, spent, note) for work in looked.works]
+        found = None if self._walks is None else self._walks.view.found
+        return [replace(_finished(work, facts, spent, note), association=found) for work in looked.works]
 
     def _look(self, block: Sequence[tuple[Retrieval, Query]], *, panel: bool) -> Block:
         queries = in_threads(self._query, [query for _, query in block])
@@ -372,5 +419,6 @@ def _finished(work: Work, facts: Mapping[str, str], spent: float, note: str | No
         retrieval=work.retrieval, shown=work.shown, saliency=work.saliency, where=work.where,
         deletions=work.deletions, warnings=tuple(dict.fromkeys(work.warnings)), facts=facts,
         seconds={**before, "explain": spent, "total": before["total"] + spent}, panel=work.panel,
-        map_note=note if work.saliency else None, parts=work.parts, sources=work.sources,
+        map_note=note if work.saliency else None, parts=work.parts, sources=work.sources, walk=work.walk,
+        no_walk=work.no_walk,
     )  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from casebase.answers import Neighbour, Retrieval
+from casebase.association import Walk
 from casebase.explain.album import Look
 from casebase.explain.passes import Read
 from casebase.explanations import QUERY_ID, Deletion, Pixels, SaliencyMap, Shown, WhereMap
@@ -71,6 +72,8 @@ class Work:
     deletions: list[Deletion] = field(default_factory=list)
     parts: Parts | None = None
     sources: Mapping[int, Source] = field(default_factory=dict)
+    walk: Walk | None = None
+    no_walk: str | None = None
 
     def key(self, image: str) -> str:
         """The key of the query's or a case's pixels."""

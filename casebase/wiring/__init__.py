@@ -22,6 +22,7 @@ from casebase.wiring.machine import environment, workers
 from casebase.wiring.measuring import EVALUATIONS, compare_saliency, evaluate, evaluation_writer
 from casebase.wiring.prototypes import prototype_set, train_prototypes
 from casebase.wiring.stores import (
+    association_pages,
     check_maps,
     check_out,
     check_summary,
@@ -54,6 +55,7 @@ __all__ = [
     "Scope",
     "TrainOptions",
     "association",
+    "association_pages",
     "check_maps",
     "check_out",
     "check_summary",

@@ -15,9 +15,9 @@ from casebase.cases import Case, Status
 from casebase.commands import spoken
 from casebase.errors import DataError, GateFailed, ModelError, Moved, UsageError
 from casebase.networks.cae.prepared import FEWEST, enough, scarce
-from casebase.networks.cae.recipe import PRESETS, CaeRecipe, Progress, Watch
+from casebase.networks.cae.recipe import PRESETS, SMALL, CaeRecipe, Progress, Watch
 from casebase.ports import Vector
-from casebase.reading import printable
+from casebase.reading import printable, some
 from casebase.settings import Settings
 from casebase.storage import association_rows, files, lock
 from casebase.storage.translate import file_errors
@@ -94,7 +94,7 @@ def _told_left_out(
     labels, predicted = [case.label for case in cases], [case.predicted for case in cases]
     few = scarce(labels, predicted, recipe, enough(labels, predicted, recipe, known))
     if few:
-        named = ", ".join(f"{printable(name)} ({n})" for name, n in sorted(few.items()))
+        named = some([f"{printable(name)} ({n})" for name, n in sorted(few.items())])
         announce(f"classes with fewer than {FEWEST} cases take no part in the training: {named}")
 
 
@@ -201,7 +201,9 @@ def _failed(store: SqlCaseStore, found: Association, better: Association | None)
         if better is None
         else f"it is not kept, and the one of {better.created}, which passed them, stays"
     )
-    longer = f"`{spoken('cae', 'train', '--iterations', str(2 * _iterations(found)), base=store.folder)}` trains longer"
+    preset = () if found.preset == SMALL else ("--preset", found.preset)
+    words = ("cae", "train", *preset, "--iterations", str(2 * _iterations(found)))
+    longer = f"`{spoken(*words, base=store.folder)}` trains longer"
     return (
         f"the class association embedding failed its gates, since {printable(found.failed[0])}{more}; {what}; {longer}"
     )

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from casebase.errors import FingerprintMismatch, ModelError
 from casebase.explain.service import Explainer
-from casebase.ports import PrototypeView
+from casebase.ports import AssociationView, PrototypeView
 from casebase.query import Networks
 from casebase.settings import Settings
 from casebase.spaces import CAE_SPACE, NETWORK_SPACE
 from casebase.storage.writing import SqlCaseStore
 from casebase.wiring.asking import networks_of, random_cases
+from casebase.wiring.association import association_view, needed_association
 from casebase.wiring.prototypes import needed_prototypes, prototype_view
 from casebase.wiring.stores import thumbnails
 
 if TYPE_CHECKING:
     from casebase.networks.explained import ExplainedNetwork
 
+V = TypeVar("V")
+
 
 @dataclass(frozen=True)
 class _Held:
-    """An explainer, the network and the set of prototypes it was made with, and why it has no prototypes."""
+    """An explainer, the network, prototypes and embedding it was made with, and what had to be left out."""
 
     network: ExplainedNetwork
-    digest: str | None
+    digests: tuple[str | None, str | None]
     explainer: Explainer
-    problem: str | None
+    problems: list[str]
 
 
 class Explainers:
@@ -61,29 +65,47 @@ class Explainers:
         self._networks.clear()
 
     def of(self, store: SqlCaseStore, space: str) -> tuple[Explainer, list[str]]:
-        """What explains a space's answers, with the base's prototypes; and a sentence where they had to be left out."""
+        """What explains a space's answers, with prototypes and embedding; and a sentence for each left out."""
         networks, explained = self.loaded(store, space)
-        digest = store.prototype_digest()
+        digests = store.prototype_digest(), store.association_digest()
         held = self._held.get(space)
-        if held is None or held.network is not explained or held.digest != digest:
-            view, problem = None, None
-            try:
-                view = prototype_view(store, explained)
-            except (FingerprintMismatch, ModelError) as error:  # nobody asked for them: said, and left out
-                problem = f"no prototypes are shown: {error}"
-            held = _Held(explained, digest, self._made(store, networks, explained, view), problem)
+        if held is None or held.network is not explained or held.digests != digests:
+            problems: list[str] = []
+            prototypes = _unless(lambda: prototype_view(store, explained), "no prototypes are shown", problems)
+            association = _unless(lambda: association_view(store, explained), "no walk is shown", problems)
+            made = self._made(store, networks, explained, prototypes, association)
+            held = _Held(explained, digests, made, problems)
             self._held[space] = held
-        return held.explainer, [] if held.problem is None else [held.problem]
+        return held.explainer, list(held.problems)
 
     def of_prototypes(self, store: SqlCaseStore, profile: str | None) -> Explainer:
         """One that shows the prototypes of a profile; raises ``NotFound`` and whatever else keeps them away."""
         networks, explained = self.loaded(store, NETWORK_SPACE)
         return self._made(store, networks, explained, needed_prototypes(store, explained, profile))
 
+    def of_association(self, store: SqlCaseStore) -> Explainer:
+        """One with the base's embedding; raises ``NotFound`` and whatever else keeps it away."""
+        networks, explained = self.loaded(store, NETWORK_SPACE)
+        return self._made(store, networks, explained, association=needed_association(store, explained))
+
     def _made(
-        self, store: SqlCaseStore, networks: Networks, explained: ExplainedNetwork, view: PrototypeView | None
+        self,
+        store: SqlCaseStore,
+        networks: Networks,
+        explained: ExplainedNetwork,
+        prototypes: PrototypeView | None = None,
+        association: AssociationView | None = None,
     ) -> Explainer:
         return Explainer(
             explained, networks.classifier.classes, thumbnails(store), megapixels=self._settings.max_megapixels,
-            sample=partial(random_cases, store), prototypes=view, cases=store.get,
+            sample=partial(random_cases, store), prototypes=prototypes, cases=store.get, association=association,
         )  # fmt: skip
+
+
+def _unless(made: Callable[[], V | None], what: str, problems: list[str]) -> V | None:
+    """What was made; None and a sentence where it could not be: nobody asked for it, so it is said and left out."""
+    try:
+        return made()
+    except (FingerprintMismatch, ModelError) as error:
+        problems.append(f"{what}: {error}")
+        return None

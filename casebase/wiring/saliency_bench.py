@@ -16,6 +16,7 @@ from casebase.evaluations import Evaluation
 from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.storage.writing import SqlCaseStore
+from casebase.wiring.association import association_view
 from casebase.wiring.bench_images import images_of
 
 if TYPE_CHECKING:
@@ -108,8 +109,6 @@ def _metrics(options: SaliencyOptions) -> list[Metric]:
 
 def _association(store: SqlCaseStore, network: BenchNetwork, announce: Callable[[str], None]) -> AssociationView | None:
     """The embedding of the base's network; None, with the reason said, where there is none that can be used."""
-    from casebase.wiring.association import association_view
-
     try:
         return association_view(store, network.load())
     except (FingerprintMismatch, ModelError) as error:  # the rows of other methods need not wait for it

@@ -20,7 +20,15 @@ from casebase.explain.render_maps import MapsPages
 from casebase.explain.render_summary import SummaryPages
 from casebase.explain.service import Explainer, Wanted
 from casebase.explanations import Pixels
-from casebase.ports import CaseStore, DossierWriter, MapsWriter, PrototypeWriter, Renderer, SummaryWriter
+from casebase.ports import (
+    AssociationWriter,
+    CaseStore,
+    DossierWriter,
+    MapsWriter,
+    PrototypeWriter,
+    Renderer,
+    SummaryWriter,
+)
 from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.storage import database, files, pictures
@@ -79,6 +87,13 @@ def prototype_pages() -> PrototypeWriter:
     from casebase.explain.prototypes.pages import PrototypePages
 
     return PrototypePages()
+
+
+def association_pages() -> AssociationWriter:
+    """What writes class association embeddings, and walks through them."""
+    from casebase.explain.cae.pages import AssociationPages
+
+    return AssociationPages()
 
 
 def summary_pages(store: SqlCaseStore, settings: Settings) -> SummaryWriter:

@@ -12,7 +12,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from casebase.answers import Rival
-from casebase.cli.render_terminal import half_blocks, shortened, terminal
+from casebase.cli.half_blocks import half_blocks
+from casebase.cli.render_terminal import shortened, terminal
 from casebase.explanations import Report
 from tests.explained import Made, read, row
 

@@ -199,22 +199,24 @@ class Walker:
         near = own[np.argsort(lengths[own], kind="stable")][:ENDS].tolist()
         first = [] if end is None else [names.index(end.case_id)]
         tried = list(dict.fromkeys([*first, *near]))
-        mean = nodes.codes[own].mean(axis=0)
-        decoded = self._decoded(start, np.concatenate([codes[tried], mean[None]]))
-        for node, frame in zip(tried, decoded, strict=False):
-            if frame.called != rival:
-                continue
-            if self._route == STRAIGHT:
-                return _Route(codes[[begin, node]].astype(np.float64), STRAIGHT, (), names[node], frame)
-            way = way_to(before, node)
-            passed = [name for name in (names[one] for one in way) if name is not None]
-            return _Route(codes[way].astype(np.float64), GRAPH, passed, names[node], frame, gap=over.crosses(way))
+        for part in (tried[:1], tried[1:]):  # the first nearly always does, so that the others need not be decoded
+            for node, frame in zip(part, self._decoded(start, codes[part]), strict=True):
+                if frame.called == rival:
+                    way = [begin, node] if self._route == STRAIGHT else way_to(before, node)
+                    return self._along(way, codes, names, frame, gap=self._route == GRAPH and over.crosses(way))
+        mean = codes[own].mean(axis=0)
         told = (
             f"with none of the {len(tried)} nearest codes of {printable(rival)} does the network call the image that; "
             "the way is the straight line to their mean"
         )
         line = np.stack([start.code, mean]).astype(np.float64)
-        return _Route(line, STRAIGHT, (), None, decoded[-1], warnings=(told,))
+        return _Route(line, STRAIGHT, (), None, self._decoded(start, mean[None])[0], warnings=(told,))
+
+    def _along(self, way: list[int], codes: Floats, names: Sequence[str | None], end: Frame, *, gap: bool) -> _Route:
+        """The route of a way over nodes; a line passes none of them."""
+        named = [names[node] for node in way] if self._route == GRAPH else []
+        passed = [name for name in named if name is not None]
+        return _Route(codes[way].astype(np.float64), self._route, passed, names[way[-1]], end, gap)
 
     def _seen(self, start: Start, way: _Route) -> list[Frame]:
         """The frames; both ends are known by now."""

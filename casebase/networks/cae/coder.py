@@ -77,7 +77,8 @@ def judged(network: ExplainedNetwork, images: Bytes) -> Matrix:
 
 def fed(images: Bytes) -> Tensor:
     """``(N, H, W, 3) uint8`` to ``(N, 3, H, W) float32`` in [-1, 1], channels last."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+    own = images if images.flags.writeable else images.copy()  # torch warns of arrays that it must not write to
+    return torch.from_numpy(own).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
 def pixels(images: Tensor) -> Bytes:
