@@ -20,10 +20,12 @@ def subject(predict: Callable[[np.ndarray], np.ndarray] | None = None) -> Subjec
     image[:, 16:24, 40:48] = 1.0
 
     def spot(images: np.ndarray) -> np.ndarray:
-        return images[:, :, 16:24, 40:48].mean(axis=(1, 2, 3)).astype(np.float64)
+        return np.asarray(images[:, :, 16:24, 40:48].mean(axis=(1, 2, 3)), np.float64)
 
     asked = predict or spot
-    return Subject("key", "name", image, image, 0, float(asked(image[None])[0]), asked, asked, np.zeros((1, 1)))
+    return Subject(
+        "key", "name", image, image, 0, float(asked(image[None])[0]), asked, asked, np.zeros((1, 1), np.float32)
+    )
 
 
 def spotted() -> np.ndarray:
@@ -53,7 +55,7 @@ def test_merged_patches_give_the_scores_of_one_patch_at_a_time() -> None:
 
 
 def test_aopc_of_a_straight_fall_by_hand() -> None:
-    curve = Curve(1.0 - 0.1 * np.arange(5), np.array([1, 4]))
+    curve = Curve(np.array([1.0, 0.9, 0.8, 0.7, 0.6]), np.array([1, 4]))
     assert curve.aopc() == pytest.approx(0.2)
     assert curve.aopc(2) == pytest.approx(0.1)
 
@@ -72,7 +74,7 @@ def test_a_perfect_map_is_above_a_random_order(fill: str) -> None:
 
 def test_the_estimate_of_passes_is_what_is_asked() -> None:
     for metric in METRICS.values():
-        asked = []
+        asked: list[int] = []
 
         def counted(images: np.ndarray, asked: list[int] = asked) -> np.ndarray:
             asked.append(len(images))
