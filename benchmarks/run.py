@@ -20,6 +20,7 @@ PARTS = {
     "road": "benchmarks.road_bench",
     "saliency": "benchmarks.saliency_bench",
     "prototypes": "benchmarks.prototypes_bench",
+    "cae": "benchmarks.cae_bench",
 }
 OUT = Path(__file__).parent / "RESULTS.md"
 

@@ -56,11 +56,12 @@ class Part:
         return [Statement(self.note, Level.ALARM if self.training else Level.CAUTION)]
 
 
-def choose(parts: Mapping[tuple[Status, str | None], int], split: str | None = None) -> Part:
+def choose(parts: Mapping[tuple[Status, str | None], int], split: str | None = None, *, or_cases: bool = False) -> Part:
     """The part called ``split``, or the fairest there is; ``parts`` are those of ``CaseBase.parts``.
 
-    ``train`` also means all cases of a base that has no splits. Raises ``UsageError`` for a split that does not exist
-    and where nothing is held out, ``EmptyCaseBase`` where there is no image at all.
+    ``train`` also means all cases of a base that has no splits; ``or_cases`` takes them where nothing is held out.
+    Raises ``UsageError`` for a split that does not exist and where nothing is held out, ``EmptyCaseBase`` where there
+    is no image at all.
     """
     if not any(parts.values()):
         raise EmptyCaseBase("this case base holds no image yet; run `casebase index DATA` to its end first")
@@ -72,6 +73,9 @@ def choose(parts: Mapping[tuple[Status, str | None], int], split: str | None = N
             if found is not None:
                 return found
     held = sum(n for (status, _), n in parts.items() if status is Status.HELD_OUT)
+    if not held and or_cases:
+        cases = sum(parts.values())
+        return Part(Status.ACTIVE, None, cases, _flattering(cases))
     if not held:
         raise UsageError(
             f"no image of this base is held out, so nothing can be measured fairly: {HOW}; "

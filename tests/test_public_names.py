@@ -21,7 +21,7 @@ PUBLIC = {
         "check_maps", "check_out", "check_summary", "data_of", "demo", "doctor", "evaluate_saliency", "plan",
         "preview", "saliency", "train",
     },
-    "casebase.evaluate": {"BenchSettings", "MaskChoice", "PrototypeOptions", "SaliencyOptions", "TwinOptions"},
+    "casebase.evaluate": {"BenchSettings", "CaeOptions", "MaskChoice", "PrototypeOptions", "SaliencyOptions", "TwinOptions"},
     "casebase.explain": {
         "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "WalkWanted", "Wanted", "coded", "compose", "dumps",
         "entry_commands", "explain", "gather", "known_projection", "saliency_drawn", "times",

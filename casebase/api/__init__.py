@@ -19,7 +19,7 @@ from casebase.api.first_look import Demo, demo
 from casebase.api.inputs import IndexOptions, data_of
 from casebase.association import Association
 from casebase.dossiers import Dossier
-from casebase.evaluate import BenchSettings, PrototypeOptions, SaliencyOptions, TwinOptions
+from casebase.evaluate import BenchSettings, CaeOptions, PrototypeOptions, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
 from casebase.explain import METHOD_NAMES
 from casebase.explain import Choice as ErrorsChoice
@@ -37,6 +37,7 @@ __all__ = [
     "Association",
     "Base",
     "BenchSettings",
+    "CaeOptions",
     "CaeProgress",
     "CaeRecipe",
     "Demo",

@@ -18,7 +18,7 @@ from casebase.association_pages import AssociationPage, WalkPage
 from casebase.cases import Case
 from casebase.dossiers import Dossier
 from casebase.errors import CasebaseError, NotFound
-from casebase.evaluate import PrototypeOptions, SaliencyOptions, TwinOptions
+from casebase.evaluate import CaeOptions, PrototypeOptions, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
 from casebase.explain import Choice as ErrorsChoice
 from casebase.explain import WalkWanted, Wanted, coded, compose, gather, known_projection, saliency_drawn
@@ -342,7 +342,7 @@ class Base:
         kind: str,
         *,
         split: str | None = None,
-        options: TwinOptions | SaliencyOptions | PrototypeOptions | None = None,
+        options: TwinOptions | SaliencyOptions | PrototypeOptions | CaeOptions | None = None,
         progress: bool | Progress = False,
         announce: Callable[[str], None] = lambda line: None,
         command: str = "",
@@ -350,9 +350,8 @@ class Base:
         """Measure on a part of the base; ``save(folder)`` writes the page, JSON, tables and plots.
 
         ``kind`` is one of ``EVALUATIONS``. ``split`` None takes ``test``, else ``val``, else all held-out images.
-        ``options`` are for the kinds ``twins``, ``saliency`` and ``prototypes``; ``progress`` is told of forward
-        passes, of maps and scores, or of images, as that of ``index``; ``announce`` is called with a line about what
-        takes long.
+        ``options`` are for all kinds but ``model``; ``progress`` is told of forward passes, of maps and scores, or of
+        images, as that of ``index``; ``announce`` is called with a line about what takes long.
         Raises ``UsageError`` for an unknown kind or split, and where no image is held out.
         """
         told = progress if callable(progress) else lines() if progress else None

@@ -36,6 +36,7 @@ class Demo:
     """What ``demo`` made: a base, and one explanation of a right answer and one of a wrong one, if there was one."""
 
     folder: Path
+    base: Path
     summary: IndexSummary
     explanations: Sequence[Explanation]
     reports: Sequence[Path]
@@ -49,8 +50,7 @@ class Demo:
 
     def closing(self) -> list[str]:
         """The last lines: what to try, and last of all the page to open."""
-        base = self.folder / "base"
-        lines = [*typed("stats", base=base), *typed("verify", "--deep", base=base)]
+        lines = [*typed("stats", base=self.base), *typed("verify", "--deep", base=self.base)]
         told = [f"{'     ' if place else 'try: '}{line}" for place, line in enumerate(lines)]
         return [*told, *(str(path.resolve()) for path in self.reports)]
 
@@ -97,7 +97,7 @@ def demo(
             explanation.save(base.folder / "reports" / f"{kind}.html")
             for kind, explanation in zip(("right", "wrong"), seen, strict=False)
         ]
-    return Demo(folder, summary, seen, reports_at)
+    return Demo(folder, chosen.base, summary, seen, reports_at)
 
 
 def _draw(

@@ -101,7 +101,7 @@ def twins(
     return show(measured, screen, chosen.base, out)
 
 
-# casebase evaluate saliency and prototypes have files of their own: evaluate_saliency_cmd, evaluate_prototypes_cmd
+# casebase evaluate saliency, prototypes and cae have files of their own: evaluate_saliency_cmd and so on
 
 
 def show(measured: Evaluation, screen: Screen, base: Path, out: Path | None) -> int:

@@ -19,6 +19,7 @@ from casebase.cli import (
     cases_cmd,
     demo_cmd,
     errors_cmd,
+    evaluate_cae_cmd,
     evaluate_cmd,
     evaluate_prototypes_cmd,
     evaluate_saliency_cmd,
@@ -59,6 +60,7 @@ app.command("config")(upkeep_cmd.config)
 app.add_typer(cases_cmd.app, name="cases")
 evaluate_cmd.app.command("saliency")(evaluate_saliency_cmd.saliency)
 evaluate_cmd.app.command("prototypes")(evaluate_prototypes_cmd.prototypes)
+evaluate_cmd.app.command("cae")(evaluate_cae_cmd.cae)
 app.add_typer(evaluate_cmd.app, name="evaluate")
 prototypes_cmd.app.command("summarize")(summarize_cmd.summarize)
 app.add_typer(prototypes_cmd.app, name="prototypes")

@@ -88,9 +88,9 @@ def prepare(
         facts[CLIP_SPACE] = {"engine": "torch", "spec": clip.spec, "untrained": clip.untrained}
         if clip.untrained:
             notes.append("the CLIP weights are random: likeness in 'clip' means nothing, only the code path is tried")
-    coded, told = _class_codes(store, network, refit=choice.refit_head)
+    coded, left_out = _class_codes(store, network, refit=choice.refit_head)
     embedders += coded
-    notes = [*notes, *told]
+    notes = [*notes, *left_out]
     plan = Plan(
         embedders=embedders,
         predicts=kind != FIT,

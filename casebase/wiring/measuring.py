@@ -7,19 +7,19 @@ from dataclasses import replace
 
 from casebase import parts
 from casebase.errors import UsageError
-from casebase.evaluate import PrototypeOptions, SaliencyOptions, TwinOptions
+from casebase.evaluate import CaeOptions, PrototypeOptions, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
 from casebase.explanations import Level, Statement
 from casebase.ports import EvaluationWriter
 from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.storage.writing import SqlCaseStore
-from casebase.wiring import prototype_bench, saliency_bench
+from casebase.wiring import cae_bench, prototype_bench, saliency_bench
 from casebase.wiring.asking import networks_of
 
-EVALUATIONS = ("model", "twins", "saliency", "prototypes")
+EVALUATIONS = ("model", "twins", "saliency", "prototypes", "cae")
 """What can be evaluated; each kind is a command of ``casebase evaluate`` too."""
-Options = TwinOptions | SaliencyOptions | PrototypeOptions
+Options = TwinOptions | SaliencyOptions | PrototypeOptions | CaeOptions
 
 
 def evaluate(
@@ -52,6 +52,9 @@ def evaluate(
     if kind == "prototypes":
         asked = options if isinstance(options, PrototypeOptions) else PrototypeOptions()
         return prototype_bench.measured(store, settings, split, asked, progress or _silent)
+    if kind == "cae":
+        given = options if isinstance(options, CaeOptions) else CaeOptions()
+        return cae_bench.measured(store, settings, split, given, progress or _silent, announce)
     raise UsageError(f"nothing called {printable(kind)!r} can be evaluated; there is {', '.join(EVALUATIONS)}")
 
 
@@ -71,7 +74,9 @@ def _silent(done: int, total: int, skipped: int) -> None:
 
 
 def _fitting(kind: str, options: Options | None) -> None:
-    wanted = {"twins": TwinOptions, "saliency": SaliencyOptions, "prototypes": PrototypeOptions}.get(kind)
+    wanted = {
+        "twins": TwinOptions, "saliency": SaliencyOptions, "prototypes": PrototypeOptions, "cae": CaeOptions,
+    }.get(kind)  # fmt: skip
     if kind in EVALUATIONS and options is not None and (wanted is None or not isinstance(options, wanted)):
         what = "takes no options" if wanted is None else f"takes {wanted.__name__}"
         raise UsageError(f"the evaluation {kind!r} {what}, not {type(options).__name__}")

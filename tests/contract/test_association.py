@@ -18,7 +18,7 @@ from casebase.errors import FingerprintMismatch, Locked, Moved, StorageFailed, U
 from casebase.ports import CaseStore, Vector
 from casebase.settings import Settings
 from casebase.spaces import CAE_SPACE
-from casebase.storage import association_rows, derived, lock, repair, stats
+from casebase.storage import association_check, association_rows, derived, lock, repair, stats
 from casebase.storage.memory import MemoryCaseStore
 from casebase.storage.opening import make_store, open_store
 from casebase.storage.verify import verify
@@ -325,7 +325,11 @@ def test_one_of_the_network_before_is_damage_that_says_what_to_type(sql: SqlCase
     written(sql.folder, b"weights")
     keep(sql)
     sql.remember("classifier", {**sql.setting("classifier"), "fingerprint": "0ther"})
-    assert "explains the network c0ffee, not 0ther; run `casebase cae train" in of_association(sql, harmless=False)
+    said = of_association(sql, harmless=False)
+    assert "explains the network c0ffee, not 0ther; run `casebase cae train" in said
+    found = verify(sql)
+    assert found.damaged
+    assert [one.repairable for one in found.findings if one.what == said] == [False]
 
 
 def test_codes_of_another_training_are_damage(sql: SqlCaseStore) -> None:
@@ -345,11 +349,9 @@ def test_images_without_a_code_are_counted_and_no_damage(sql: SqlCaseStore) -> N
 
 def of_association(store: SqlCaseStore, *, harmless: bool) -> str:
     """The one finding about the embedding."""
-    found = [one for one in verify(store).findings if "class association" in one.what or "class code" in one.what]
-    assert len(found) == 1
-    assert found[0].harmless == harmless
-    assert not found[0].repairable
-    return found[0].what
+    _, ((said, known),) = association_check.check(store)
+    assert known == harmless
+    return said
 
 
 def test_repair_keeps_it(sql: SqlCaseStore) -> None:

@@ -47,10 +47,14 @@ class MeanColour:
         return Codes(of_class, self.reduced(views) - self.middle * of_class[:, None, None])
 
     def codes(self, views: np.ndarray) -> np.ndarray:
-        return self.reduced(views).mean(axis=(1, 2)).astype(np.float32)
+        found: np.ndarray = self.reduced(views).mean(axis=(1, 2)).astype(np.float32)
+        return found
 
     def decode(self, of_class: np.ndarray, individual: np.ndarray) -> np.ndarray:
-        return np.clip(np.rint(self.middle * of_class[:, None, None] + individual), 0, 255).astype(np.uint8)
+        found: np.ndarray = np.clip(np.rint(self.middle * of_class[:, None, None] + individual), 0, 255).astype(
+            np.uint8
+        )
+        return found
 
     def judge(self, images: np.ndarray) -> np.ndarray:
         return coder.judged(self.network, images)
@@ -130,7 +134,7 @@ def test_the_bench_measures_it_and_remembers_the_maps(call: Call, base: Path, st
     assert "Synthetic counterfactual (CAE)" in json.dumps(value)
     assert list((base / "saliency").rglob("*"))
     again = call(*ask, "--out", tmp_path / "two", "--json").expect(0).json
-    assert _measured(again) == _measured(value)
+    assert _measured(again) == _measured(value) != []
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -1,4 +1,4 @@
-"""Agreement with a mask drawn by a person: IoU, pointing game, energy, rank.
+"""Agreement with a mask drawn by a person: IoU, pointing game, energy, rank, pixel AUC.
 
 A mask without a pixel is an error, never a score. Pixels that the mask leaves open (the border of a trimap, the void of
 Pascal VOC) count neither for nor against. How much of an agreement is owed to chance is what the baselines' rows say.
@@ -83,6 +83,20 @@ def rank_accuracy(values: NDArray[np.floating], mask: Mask) -> float:
     left = k - np.count_nonzero(above)
     hits = np.count_nonzero(above & mask) + left * np.count_nonzero(tied & mask) / np.count_nonzero(tied)
     return float(hits / k)
+
+
+def auc(values: NDArray[np.floating], mask: Mask) -> float | None:
+    """How often a pixel of the mask has a larger value than one outside it, equal ones half; None for a full mask.
+
+    The area under the ROC curve of pixels (T. Fawcett, 2006, "An introduction to ROC analysis").
+    """
+    inside = int(np.count_nonzero(mask))
+    outside = mask.size - inside
+    if not outside:
+        return None
+    _, place, often = np.unique(values.ravel(), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(often) - (often - 1) / 2)[place]  # from 1, the mean rank for equal values
+    return float((ranks[mask.ravel()].sum() - inside * (inside + 1) / 2) / (inside * outside))
 
 
 def _compared(values: Map, subject: Subject) -> tuple[Mask, Mask]:
@@ -180,6 +194,15 @@ METRICS: tuple[Metric, ...] = (
         "Arras et al. 2022, https://arxiv.org/abs/2003.07258",
         (Figure("rank", "Rank accuracy", "higher", "share", "of as many top pixels as the mask has, those in it"),),
         _on_counted("rank", rank_accuracy),
+        _no_passes,
+        needs=frozenset({"mask"}),
+    ),
+    Metric(
+        "auc",
+        "Pixel AUC",
+        "Fawcett 2006, https://doi.org/10.1016/j.patrec.2005.10.010",
+        (Figure("auc", "Pixel AUC", "higher", "number", "how often a pixel of the mask has more than one outside"),),
+        _on_counted("auc", auc),
         _no_passes,
         needs=frozenset({"mask"}),
     ),

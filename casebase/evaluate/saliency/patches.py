@@ -90,7 +90,7 @@ def _aopc(values: Map, subject: Subject, settings: BenchSettings) -> Scored:
         name: averaged(
             [
                 vanishing(image, patch, turn, predict, filling, subject.before)
-                for filling in _fillings(image, settings, subject)
+                for filling in fillings(image, settings, subject)
             ]
         )
         for name, turn in (("morf", order[:most]), ("lerf", order[::-1][:most]))
@@ -107,7 +107,7 @@ def _aopc(values: Map, subject: Subject, settings: BenchSettings) -> Scored:
     return Scored(figures, {f"patches_{key}": (one.shares.tolist(), one.scores.tolist()) for key, one in found.items()})
 
 
-def _fillings(image: Image, settings: BenchSettings, subject: Subject) -> Iterator[Image]:
+def fillings(image: Image, settings: BenchSettings, subject: Subject) -> Iterator[Image]:
     """What the squares become: one image, or as many of noise as there are repeats; both orders see the same."""
     if settings.patch_fill != UNIFORM:
         yield substrate(image, settings.patch_fill)

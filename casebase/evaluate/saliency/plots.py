@@ -33,6 +33,8 @@ NAMES = {
     "road_morf": ("ROAD, most relevant first", "share of pixels imputed", "lower is better"),
     "road_lerf": ("ROAD, least relevant first", "share of pixels imputed", "higher is better"),
     "patches_morf": ("Patches, most relevant first", "share of the image taken away", "lower is better"),
+    "morf_uniform": ("Patches become noise", "share of the image taken away", "lower is better"),
+    "morf_blur": ("Patches become a blurred copy", "share of the image taken away", "lower is better"),
     "patches_lerf": ("Patches, least relevant first", "share of the image taken away", "higher is better"),
 }
 """Title, horizontal axis and direction of the curves that show a softmax."""

@@ -157,14 +157,21 @@ class Walker:
         way = self._way(start, rival, end)
         seen = self._seen(start, way)
         flip = self._flip(start, way.corners, seen)
-        gap = ["the way crosses a stretch between parts of the map of codes that no cases join"] if way.gap else []
+        told = [*way.warnings]
+        if end is not None and way.reference not in (None, end.case_id):
+            told.append(
+                f"with the code of the nearest unlike case the network does not call the image {printable(rival)}; "
+                "the way leads to another case"
+            )
+        if way.gap:
+            told.append("the way crosses a stretch between parts of the map of codes that no cases join")
         last = (flip or seen[-1]).image.astype(np.float32)
         return Walk(
             predicted=start.predicted, rival=rival, classes=list(self._view.classes), frames=seen, flip=flip,
             route=way.route, passed=list(way.passed), gap=way.gap, reference=way.reference, code=start.code,
             path=way.corners.astype(np.float32), error=start.error,
             difference=(last - start.rebuilt.image.astype(np.float32)) / np.float32(255.0),
-            warnings=(*way.warnings, *gap, *_told(start.predicted, rival, seen, flip)),
+            warnings=(*told, *_told(start.predicted, rival, seen, flip)),
         )  # fmt: skip
 
     def _check(self, start: Start, rival: str) -> None:

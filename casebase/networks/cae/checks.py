@@ -66,6 +66,40 @@ def reassigned(called: Places, wanted: Places, sources: Places, classes: Sequenc
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class Whose:
+    """Whose image each of ``n`` edits is, 0..1: what :class:`DonorCopy` is the mean of; ``lenders (n,)`` are counts."""
+
+    nearer_source: Numbers
+    own_first: Numbers
+    donor_first: Numbers
+    sources: int
+    lenders: Places
+
+
+def whose(
+    to_sources: Numbers,
+    to_lenders: Numbers,
+    own: Places,
+    donor: Places,
+    among: NDArray[np.bool_] | None = None,
+) -> Whose:
+    """The donor-copy check of ``n`` edits by any distance, edit by edit.
+
+    ``to_sources (n, s)`` and ``to_lenders (n, l)`` are distances to every source and every lender, each of these once;
+    ``own (n,)`` and ``donor (n,)`` say which of them are the edit's. ``among (n, l)`` are the lenders it is ranked
+    among: those of the class it was to become, since an edit that succeeded is nearer to all of them; None: all.
+    """
+    rows = np.arange(len(own))
+    near, far = to_sources[rows, own], to_lenders[rows, donor]
+    there = np.ones(to_lenders.shape, np.bool_) if among is None else among
+    return Whose(
+        nearer_source=np.where(near == far, 0.5, near < far), own_first=first(to_sources, own),
+        donor_first=first(np.where(there, to_lenders, np.inf), donor), sources=to_sources.shape[1],
+        lenders=there.sum(axis=1),
+    )  # fmt: skip
+
+
 def donor_copy(
     to_sources: Numbers,
     to_lenders: Numbers,
@@ -73,27 +107,16 @@ def donor_copy(
     donor: Places,
     among: NDArray[np.bool_] | None = None,
 ) -> DonorCopy:
-    """The donor-copy check of ``n`` edits by any distance.
-
-    ``to_sources (n, s)`` and ``to_lenders (n, l)`` are distances to every source and every lender, each of these once;
-    ``own (n,)`` and ``donor (n,)`` say which of them are the edit's. ``among (n, l)`` are the lenders it is ranked
-    among: those of the class it was to become, since an edit that succeeded is nearer to all of them; None: all.
-    Raises ``ValueError`` for no edits.
-    """
+    """The shares over all edits of :func:`whose`. Raises ``ValueError`` for no edits."""
     n = len(own)
     if not n:
         raise ValueError("no edits")
-    rows = np.arange(n)
-    near, far = to_sources[rows, own], to_lenders[rows, donor]
-    there = np.ones(to_lenders.shape, np.bool_) if among is None else among
+    found = whose(to_sources, to_lenders, own, donor, among)
     return DonorCopy(
-        nearer_source=float(np.where(near == far, 0.5, near < far).mean()),
-        own_rank1=float(first(to_sources, own).mean()),
-        donor_rank1=float(first(np.where(there, to_lenders, np.inf), donor).mean()),
-        chance_own=1.0 / to_sources.shape[1],
-        chance_donor=float((1.0 / there.sum(axis=1)).mean()),
-        n=n,
-    )
+        nearer_source=float(found.nearer_source.mean()), own_rank1=float(found.own_first.mean()),
+        donor_rank1=float(found.donor_first.mean()), chance_own=1.0 / found.sources,
+        chance_donor=float((1.0 / found.lenders).mean()), n=n,
+    )  # fmt: skip
 
 
 def first(distances: Numbers, own: Places) -> Numbers:
@@ -129,21 +152,28 @@ def monotone(rival: NDArray[np.floating]) -> float:
     return float((np.diff(rival.astype(np.float64), axis=1) >= -FALL).mean())
 
 
-def reader_accuracy(
-    train: NDArray[np.float32], train_class: Places, test: NDArray[np.float32], test_class: Places
-) -> float | None:
-    """Balanced accuracy on ``test (m, D)`` of a linear reader of the class (logistic regression) of ``train (n, D)``.
+def reader_called(train: NDArray[np.float32], train_class: Places, test: NDArray[np.float32]) -> Places | None:
+    """The classes ``(m,)`` that a linear reader (logistic regression) of ``train (n, D)`` gives to ``test (m, D)``.
 
-    Classes weigh equally. None where training holds one class only, or the test none of those.
+    Classes weigh equally. None where training holds one class only.
     """
     if len(np.unique(train_class)) < 2:
         return None
-    many = int(max(train_class.max(), test_class.max(initial=0))) + 1
+    many = int(train_class.max()) + 1
     weight, bias = linear_head.regress(train, train_class, many, linear_head.DEFAULT_STRENGTH, balanced=True)
-    called = linear_head.probabilities(test, weight, bias).argmax(axis=1)
-    shares = [float((called[test_class == one] == one).mean()) for one in np.unique(train_class).tolist()
-              if (test_class == one).any()]  # fmt: skip
-    return float(np.mean(shares)) if shares else None
+    called: Places = linear_head.probabilities(test, weight, bias).argmax(axis=1)
+    return called
+
+
+def reader_accuracy(
+    train: NDArray[np.float32], train_class: Places, test: NDArray[np.float32], test_class: Places
+) -> float | None:
+    """Balanced accuracy on ``test`` of :func:`reader_called`; None where training holds one class or the test none."""
+    called = reader_called(train, train_class, test)
+    known = [one for one in np.unique(train_class).tolist() if (test_class == one).any()]
+    if called is None or not known:
+        return None
+    return float(np.mean([float((called[test_class == one] == one).mean()) for one in known]))
 
 
 def pooled(individual: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -191,9 +221,13 @@ def copies(standing: Standing) -> bool:
 
 
 def most_donors(standing: Standing) -> float:
-    """How many edits may be nearest to their lender: as many as to their source, or twice chance and two SE."""
-    chance, n = standing.chance_donor, max(standing.n, 1)
-    return max(standing.own_rank1, 2 * chance + 2 * math.sqrt(chance * (1 - chance) / n))
+    """:func:`donor_bound` of a standing."""
+    return donor_bound(standing.own_rank1, standing.chance_donor, standing.n)
+
+
+def donor_bound(own_rank1: float, chance: float, n: int) -> float:
+    """The most of ``n`` edits nearest to their lender: as many as to their source, or twice chance and two SE."""
+    return max(own_rank1, 2 * chance + 2 * math.sqrt(chance * (1 - chance) / max(n, 1)))
 
 
 def _reassignment(worst: Direction | None) -> str:

@@ -196,6 +196,7 @@ def discriminator(size: Size, classes: int) -> Discriminator:
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.normal_(layer.weight, 0.0, spread)
+            assert layer.bias is not None  # noqa: S101  # all of them have one; for the type checker
             nn.init.zeros_(layer.bias)
     return net
 

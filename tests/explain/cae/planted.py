@@ -80,7 +80,7 @@ class Planted:
     def encode(self, views: np.ndarray) -> Codes:
         where = np.zeros((len(views), 1, SIDE // CELL, SIDE // CELL), np.float32)
         for row, image in enumerate(self.reduced(views)):
-            where[row, 0, *np.unravel_index(cells(image).argmax(), where.shape[2:])] = 1.0
+            where[row, 0].flat[cells(image).argmax()] = 1.0
         return Codes(self.codes(views), where)
 
     def codes(self, views: np.ndarray) -> np.ndarray:
@@ -106,7 +106,8 @@ class Planted:
             :, : len(self.classes)
         ]
         raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return (raised / raised.sum(axis=1, keepdims=True)).astype(np.float32)
+        found: np.ndarray = (raised / raised.sum(axis=1, keepdims=True)).astype(np.float32)
+        return found
 
     def reduced(self, views: np.ndarray) -> np.ndarray:
         small = views.copy() if views.shape[1] == SIDE else views[:, ::2, ::2].copy()
@@ -125,7 +126,8 @@ class PlantedNetwork:
         self.preprocess = Preprocess(None, crop, "bilinear", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
     def scores(self, images: np.ndarray) -> np.ndarray:
-        return np.log(self.view.judge(views_of(images, self.preprocess)))
+        found: np.ndarray = np.log(self.view.judge(views_of(images, self.preprocess)))
+        return found
 
 
 def three(**changed: Any) -> Planted:
@@ -155,4 +157,5 @@ def seen(cell: tuple[int, int] = (2, 5), red: float = 100.0, blue: float = EDGE 
 
 def cells(image: np.ndarray) -> np.ndarray:
     """The mean ``(8, 8)`` of an image's cells over pixels and channels."""
-    return image.astype(np.float64).reshape(SIDE // CELL, CELL, SIDE // CELL, CELL, 3).mean(axis=(1, 3, 4))
+    found: np.ndarray = image.astype(np.float64).reshape(SIDE // CELL, CELL, SIDE // CELL, CELL, 3).mean(axis=(1, 3, 4))
+    return found

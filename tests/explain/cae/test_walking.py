@@ -66,7 +66,8 @@ def test_a_start_called_otherwise_once_rebuilt_or_reduced_is_refused() -> None:
     rebuilt = walk(Planted(fades=30), seen(red=170), PLAIN)
     assert rebuilt.refused is not None
     assert "the reconstruction is called plain instead of bright" in rebuilt.refused
-    assert (len(rebuilt.frames), rebuilt.flip, rebuilt.difference.any()) == (1, None, False)
+    assert (len(rebuilt.frames), rebuilt.flip) == (1, None)
+    assert not rebuilt.difference.any()
     reduced = walk(Planted(shrinks=30), seen(red=170), PLAIN)
     assert reduced.refused == "reduced to 32 x 32 pixels, the image is called plain instead of bright"
     assert walk(Planted(fades=30), seen(red=200), PLAIN).refused is None
@@ -91,6 +92,16 @@ def test_the_nearest_unlike_case_is_the_end_where_it_works_and_is_passed_over_wh
     poor = walk(view, seen(), BRIGHT, end=End("nun", np.array([-0.4, -1.0], np.float32)))
     assert poor.reference is not None
     assert poor.reference.startswith("case")
+    assert any("the nearest unlike case the network does not call the image bright" in told for told in poor.warnings)
+    assert not good.warnings
+
+
+def test_a_case_that_is_a_node_already_is_not_passed_twice() -> None:
+    view = Planted()
+    named = End("case030", view.nodes.codes[30])
+    found = walk(view, seen(), BRIGHT, end=named)
+    assert found.reference == "case030"
+    assert list(found.passed).count("case030") == 1
 
 
 def test_where_no_code_of_the_rival_flips_the_class_the_way_is_a_line_to_their_mean_and_never_flips() -> None:
