@@ -198,9 +198,15 @@ def untrained(network: ExplainedNetwork, cases: TrainingCases, run: Run) -> CaeR
     state = {name: value.detach().clone() for name, value in run.net.state_dict().items()}
     empty = Nodes(np.zeros((0, plan.size.code), np.float32), np.zeros(0, np.intp), ())
     mean = torch.zeros(plan.size.code)
-    codes = CaeReader(network, found, Tensors(state, mean, empty)).codes(np.asarray(cases.views))
+    codes = CaeReader(network, found, Tensors(state, mean, empty)).codes(viewed(cases))
     nodes = Nodes(codes, np.array([classes.index(name) for name in cases.labels], np.intp), list(cases.ids))
     return CaeReader(network, found, Tensors(state, mean, nodes))
+
+
+def viewed(cases: TrainingCases) -> NDArray[np.uint8]:
+    """The views ``(n, H, W, 3)`` of all cases."""
+    found: NDArray[np.uint8] = cases.views[np.arange(len(cases.ids))]
+    return found
 
 
 def run(options: Options) -> Section:
@@ -210,7 +216,7 @@ def run(options: Options) -> Section:
     network, cases = made(photographs)
     recipe = CaeRecipe(preset=SMALL, target=LABELS)  # random weights may call all photographs the same
     begun = begin(network, cases, recipe, options.scratch / "cae")
-    walking = Walking(untrained(network, cases, begun), np.asarray(cases.views)[:1])
+    walking = Walking(untrained(network, cases, begun), viewed(cases)[:1])
     stepping = Stepping(begun)
     laps = rounds(
         [

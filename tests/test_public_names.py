@@ -14,7 +14,7 @@ import casebase
 PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "create", "open"},
     "casebase.api": {
-        "Association", "Base", "BenchSettings", "CaeProgress", "CaeRecipe", "Demo", "Dossier", "EVALUATIONS",
+        "Association", "Base", "BenchSettings", "CaeOptions", "CaeProgress", "CaeRecipe", "Demo", "Dossier", "EVALUATIONS",
         "ErrorsChoice", "Evaluation", "Findings", "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps", "MapsWanted",
         "ModelChoice", "Onlooker", "PrototypeOptions", "PrototypeRecipe", "PrototypeSet", "Recipe", "SaliencyOptions",
         "Stats", "Summary", "SummaryWanted", "TrainOptions", "Trained", "TwinOptions", "check", "check_data",

@@ -82,7 +82,7 @@ def _rows(standing: Standing) -> list[tuple[str, str, str]]:
         ("nearest source is their own, reconstructions", percent(standing.rebuilt_rank1), "the most to be had"),
         ("network agrees with itself once resized", percent(standing.resized), ""),
         ("network agrees with itself on reconstructions", percent(standing.rebuilt), ""),
-        ("reconstruction error, mean absolute", f"{standing.error:.3f}", "of a range of 1"),
+        ("reconstruction error, mean absolute", f"{standing.error:.3f}", "of the range of values"),
     ]
     chance = "" if standing.chance_class is None else f"by chance {percent(standing.chance_class)}"
     rows += [

@@ -199,7 +199,7 @@ def test_one_that_fails_its_gates_is_kept_shown_and_ends_with_their_code(
     assert "Every gate was passed" not in done.out
     assert "failed its gates, since " in done.err
     assert "it is kept to be looked at, and shown as no explanation" in done.err
-    assert f"`casebase cae train --iterations 2 --base {untouched}` trains longer" in done.err
+    assert f"`casebase cae train --preset test --iterations 2 --base {untouched}` trains longer" in done.err
     assert len(weights_in(untouched)) == 1
     told = call("stats", "--base", untouched, "--json").json["cae"]
     assert not told["trustworthy"]
