@@ -148,7 +148,8 @@ class WalkScreen(Lines):
 
     def _film(self, stills: Sequence[Still]) -> None:
         """Frames as half-blocks, as many abreast as there is room for, each over where it is and what it is called."""
-        abreast = max(1, (self.width - 2) // (FRAME + 2))
+        rows = -(-len(stills) // max(1, (self.width - 2) // (FRAME + 2)))
+        abreast = -(-len(stills) // rows)  # rows of equal length
         for start in range(0, len(stills), abreast):
             row = stills[start : start + abreast]
             table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
