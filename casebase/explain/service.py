@@ -22,6 +22,7 @@ from casebase.commands import named
 from casebase.errors import ImageError, ModelError, NotFound
 from casebase.explain import mapping, where_map
 from casebase.explain.album import Album, Look, Thumbnail, ahead, in_threads
+from casebase.explain.cae import gallery
 from casebase.explain.cae.coordinates import coordinates
 from casebase.explain.cae.evidence import Walks
 from casebase.explain.cae.manifolds import Coded, manifold
@@ -227,8 +228,6 @@ class Explainer:
         Below the gates its pictures and its map are held back unless ``untrusted``. Raises ``NotFound``,
         ``MissingExtra`` for a map that cannot be drawn.
         """
-        from casebase.explain.cae import gallery  # its gates come with the training's libraries
-
         view = self._associated()
         if view.found.failed and not untrusted:
             return gallery.page(view.found, facts, manifold=None)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from casebase.association import Association, Coordinates, Direction, Manifold, Standing
+from casebase.association import COMPLETE, Association, Coordinates, Direction, Manifold, Standing
 from casebase.association_pages import AssociationPage, Grid, Swap
 from casebase.explain.cae import walk_words
 from casebase.explain.cae.map_section import map_section
@@ -56,6 +57,13 @@ def page(
         effects=None if coordinates is None else effects(coordinates),
         coordinates=coordinates,
     )
+
+
+def in_short(found: Association) -> AssociationPage:
+    """What a training has just ended with: gates, directions and log, without pictures."""
+    short = page(found, {}, manifold=None)
+    passed = [Statement("Every gate was passed.")] if found.trustworthy else []
+    return replace(short, held_back=None, warnings=[*short.warnings, *passed])
 
 
 def gates(standing: Standing) -> Grid:
@@ -170,10 +178,11 @@ def reading() -> list[Statement]:
 
 
 def _warnings(found: Association, *, shown: bool) -> list[Statement]:
+    ended = str(found.settings.get("ended", COMPLETE))
+    told = [] if ended == COMPLETE else [Statement(f"The training ended early: {printable(ended)}.", Level.CAUTION)]
     if found.trustworthy:
-        return []
-    told = [walk_words.untrusted(found.failed)] if shown else []
-    return [*told, *walk_words.failed(found)] if not shown else told
+        return told
+    return [*told, walk_words.untrusted(found.failed)] if shown else [*told, *walk_words.failed(found)]
 
 
 def _beside(standing: Standing) -> list[list[str]]:
