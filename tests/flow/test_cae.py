@@ -186,7 +186,7 @@ def test_the_same_training_again_gives_the_same_codes_and_leaves_one_file(
 def test_labels_can_be_learned_instead(untouched: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     open_gates(monkeypatch)
     done = call(*TRAIN, "--target", "labels", "--base", untouched).expect(0)
-    assert "learnt from the labels" in done.out.replace("\n", " ")
+    assert "trained on the labels" in done.out.replace("\n", " ")
 
 
 # -- gates -------------------------------------------------------------------------------------------------------
