@@ -16,10 +16,10 @@ PUBLIC = {
     "casebase.api": {
         "Association", "Base", "BenchSettings", "CaeOptions", "CaeProgress", "CaeRecipe", "Demo", "Dossier",
         "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings", "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps",
-        "MapsWanted", "ModelChoice", "Onlooker", "PrototypeOptions", "PrototypeRecipe", "PrototypeSet", "Recipe", "SaliencyOptions",
-        "Stats", "Summary", "SummaryWanted", "TrainOptions", "Trained", "TwinOptions", "check", "check_data",
-        "check_maps", "check_out", "check_summary", "data_of", "demo", "doctor", "evaluate_saliency", "plan",
-        "preview", "saliency", "train",
+        "MapsWanted", "ModelChoice", "Onlooker", "PrototypeOptions", "PrototypeRecipe", "PrototypeSet", "Recipe",
+        "SaliencyOptions", "Stats", "Summary", "SummaryWanted", "TrainOptions", "Trained", "TwinOptions", "check",
+        "check_data", "check_maps", "check_out", "check_summary", "data_of", "demo", "doctor", "evaluate_saliency",
+        "plan", "preview", "saliency", "train",
     },
     "casebase.evaluate": {
         "BenchSettings", "CaeOptions", "MaskChoice", "PrototypeOptions", "SaliencyOptions", "TwinOptions",

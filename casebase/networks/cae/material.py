@@ -13,12 +13,12 @@ from torch import Tensor
 from casebase import clock, hashing
 from casebase.association import PREDICTED
 from casebase.networks import linear_head
+from casebase.networks.cached_rows import CachedRows
 from casebase.networks.cae.coder import AT_ONCE, fed, judged, reduced
 from casebase.networks.cae.prepared import enough
 from casebase.networks.cae.recipe import CaeRecipe, Progress, Watch
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.prototypes.cache import CachedRows
-from casebase.networks.prototypes.recipe import TrainingCases
+from casebase.networks.training_cases import TrainingCases
 
 Index = NDArray[np.intp]
 MOST_JUDGES = 200

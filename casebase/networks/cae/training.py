@@ -21,8 +21,8 @@ from casebase.networks.cae.reader import Tensors
 from casebase.networks.cae.recipe import CaeRecipe, Progress, Watch
 from casebase.networks.cae.run import BETAS, DECAY, Run
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.prototypes.recipe import TrainingCases
 from casebase.networks.resuming import Resuming
+from casebase.networks.training_cases import TrainingCases
 
 MOST_NODES = 400
 """Codes that a walk may go along, at most; each costs one forward pass of the explained network to admit."""

@@ -16,7 +16,7 @@ from casebase.networks.cae.material import Pairs, gather
 from casebase.networks.cae.recipe import CaeRecipe, Progress
 from casebase.networks.cae.training import train
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.prototypes.recipe import TrainingCases
+from casebase.networks.training_cases import TrainingCases
 from tests.networks.prototypes import made
 
 RECIPE = CaeRecipe("test", iterations=20, seed=3)
