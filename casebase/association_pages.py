@@ -17,7 +17,7 @@ from casebase.errors import UsageError
 from casebase.explanations import Figure, Pixels, Scale, Statement
 
 if TYPE_CHECKING:
-    from casebase.ports import AssociationWriter
+    from casebase.writers import AssociationWriter
 
 SCHEMA = "casebase.walk/1"
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from casebase.answers import Neighbour, Retrieval, finite
 from casebase.association import Association, Walk
 from casebase.errors import UsageError
-from casebase.ports import Renderer
 from casebase.prototypes import Parts
+from casebase.writers import Renderer
 
 if TYPE_CHECKING:
     from casebase.association_pages import WalkSection

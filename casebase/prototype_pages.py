@@ -18,7 +18,7 @@ from casebase.explanations import Figure, Pixels, Scale, Statement
 from casebase.prototypes import Parts, PrototypeSet
 
 if TYPE_CHECKING:
-    from casebase.ports import PrototypeWriter
+    from casebase.writers import PrototypeWriter
 
 SCHEMA = "casebase.parts/1"
 
