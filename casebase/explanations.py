@@ -336,6 +336,15 @@ class Scale:
     high: str
 
 
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A table of text: column heads, rows, and the note that stands with it."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """A way to another page of the same folder."""

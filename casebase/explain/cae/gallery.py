@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from casebase.association import COMPLETE, Association, Coordinates, Direction, Manifold, Standing
-from casebase.association_pages import AssociationPage, Grid, Swap
+from casebase.association_pages import AssociationPage, Swap
 from casebase.explain.cae import walk_words
 from casebase.explain.cae.map_section import map_section
 from casebase.explain.sentences import counted
-from casebase.explanations import Level, Statement
+from casebase.explanations import Grid, Level, Statement
 from casebase.networks.cae import checks
 from casebase.reading import percent, printable, some
 from casebase.reuse import wilson
