@@ -190,7 +190,7 @@ def test_weights_that_are_gone_stop_the_command_and_leave_answers_whole(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--route", "winding"), "a way is graph or straight"),
+        (("--route", "winding"), "--route must be graph or straight"),
         (("--map", "tsne"), "--map must be pca or umap"),
         (("--frames", "1"), "frames"),
         (("--rival", "unicorn"), "no class 'unicorn'"),
