@@ -113,7 +113,7 @@ class WalkScreen(Lines):
         for one in section.told:
             self._statement(one, style="")
         for figure in section.compared[-1:]:
-            self._statement(Statement(_sentence(figure.alt if figure.pixels is None else figure.caption)), style="")
+            self._statement(Statement(_sentence(figure.alt)), style="")  # its caption does not name the case
         for one in section.warnings:
             self._statement(one, style="")
 

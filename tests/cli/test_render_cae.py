@@ -46,12 +46,17 @@ def test_no_line_is_wider_than_the_terminal_or_than_a_hundred_columns(width: int
 def test_the_order_of_a_walk() -> None:
     text = printed(page_of())
     order = ["query.png  called plain", "Walk: what would change from plain to bright", "Synthetic pictures",
-             "P(bright) along the way", "▲", f"first says {BRIGHT}", "rises or holds", "For comparison a real case",
+             "P(bright) along the way", "▲", f"first says {BRIGHT}", "rises or holds", "A real case, ",
              "The map of the class codes", "Axes:"]  # fmt: skip
     places = [text.index(part) for part in order]
     assert places == sorted(places)
     assert "\x1b" not in text
     assert "▀" not in text, "no pictures where there are no colours"
+
+
+def test_the_real_case_is_named_so_that_it_can_be_looked_up() -> None:
+    page = page_of()
+    assert page.section.compared[-1].alt in " ".join(printed(page).split())
 
 
 def test_the_flip_is_below_its_column() -> None:
