@@ -81,8 +81,9 @@ def train(
 def _key(material: Material, recipe: CaeRecipe) -> dict[str, Any]:
     network = material.network
     cases = {"ids": material.ids(np.arange(len(material.rows))), "called": material.called.tolist()}
-    return {
-        "recipe": asdict(recipe), "plan": asdict(recipe.plan), "classifier": network.classifier_fingerprint,
+    chosen = {name: value for name, value in asdict(recipe).items() if value is not None}
+    return {  # one entry for each choice: what differs is told by these names; what the preset says is in the plan
+        **asdict(recipe.plan), **chosen, "classifier": network.classifier_fingerprint,
         "preprocess": network.preprocess.short, "cases": hashing.of_json(cases), "casebase": __version__,
     }  # fmt: skip
 

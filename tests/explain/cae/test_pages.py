@@ -190,3 +190,9 @@ def test_the_map_of_many_cases_keeps_a_page_small() -> None:
     small = len(WRITER.page(replace(page, manifold=None)))
     assert small < 60_000
     assert BRIGHT in WRITER.page(page)
+
+
+def test_verdicts_stay_whole_and_notes_as_wide_as_a_narrow_window() -> None:
+    text = WRITER.page(embedding())
+    assert ".grid:not(.numbers) tr > :last-child { white-space: nowrap; }" in text
+    assert ".wide .grid caption { max-width: calc(100vw - 40px); }" in text

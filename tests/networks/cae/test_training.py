@@ -70,8 +70,8 @@ def test_an_interrupted_training_of_other_choices_is_not_gone_on_from(
     monkeypatch.setattr(run, "KEEP_SECONDS", 0.0)
     with pytest.raises(Killed):
         train(*task, RECIPE, tmp_path, killing(10))  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="--fresh"):
-        train(*task, replace(RECIPE, iterations=40), tmp_path, quiet)
+    with pytest.raises(UsageError, match=r"\(iterations 20 / 40; seed 3 / 4: there / now\).*--fresh"):
+        train(*task, replace(RECIPE, iterations=40, seed=4), tmp_path, quiet)
     train(*task, replace(RECIPE, iterations=1), tmp_path, quiet, fresh=True)
 
 
