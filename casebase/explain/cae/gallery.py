@@ -184,7 +184,7 @@ def _warnings(found: Association, *, shown: bool) -> list[Statement]:
     ended = str(found.settings.get("ended", COMPLETE))
     told = [] if ended == COMPLETE else [Statement(f"The training ended early: {printable(ended)}.", Level.CAUTION)]
     if found.trustworthy:
-        return told
+        return [*told, *walk_words.leak(found)]
     return [*told, walk_words.untrusted(found.failed)] if shown else [*told, *walk_words.failed(found)]
 
 

@@ -52,7 +52,7 @@ def section(
             *_made(walk, found, changed, bound, mark),
             _real(walk, retrieved, real),
         ],
-        warnings=[walk_words.warning(one) for one in walk.warnings],
+        warnings=[*(walk_words.warning(one) for one in walk.warnings), *walk_words.leak(found)],
         scale=Scale(
             "What changed", overlay.diverging_bar(), f"darker by {percent(bound)}",
             f"lighter by {percent(bound)} of the range of values, flip frame against reconstruction",

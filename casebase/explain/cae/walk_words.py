@@ -48,6 +48,20 @@ def untrusted(failed: Sequence[str]) -> Statement:
     )
 
 
+def leak(found: Association) -> list[Statement]:
+    """A caution where the individual codes give the class away: halfway from chance to certainty, or more."""
+    one = found.standing
+    if one.leak is None or one.chance_class is None or one.leak < (1.0 + one.chance_class) / 2:
+        return []
+    return [
+        Statement(
+            f"What should be the image's own knows its class: a linear reader tells it from individual codes with "
+            f"{percent(one.leak)} (by chance {percent(one.chance_class)}), so a walk need not have changed all of it.",
+            Level.CAUTION,
+        )
+    ]
+
+
 def flip(walk: Walk) -> Statement:
     """Where the answer first changes, or what it is at the end; what is amiss, the walk's own warnings say."""
     classes, rival = list(walk.classes), printable(walk.rival)

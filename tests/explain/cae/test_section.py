@@ -163,3 +163,10 @@ def test_the_json_of_a_page_is_numbers_and_says_synthetic() -> None:
     assert value["map"]["cases"] == 90
     assert len(value["map"]["query"]) == 2
     assert value["trustworthy"] is True
+
+
+@pytest.mark.parametrize(("leak", "said"), [(0.5, 0), (0.74, 0), (0.75, 1), (1.0, 1)])
+def test_an_individual_code_that_knows_the_class_is_a_caution(leak: float, said: int) -> None:
+    view = three()
+    found = replace(view.found, standing=replace(view.found.standing, leak=leak, chance_class=0.5))
+    assert len(walk_words.leak(found)) == said
