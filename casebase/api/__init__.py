@@ -10,6 +10,8 @@ from casebase.api.alone import (
     check_summary,
     doctor,
     evaluate_saliency,
+    generate,
+    pair,
     preview,
     saliency,
     train,
@@ -18,6 +20,7 @@ from casebase.api.base import Base
 from casebase.api.first_look import Demo, demo
 from casebase.api.inputs import IndexOptions, data_of
 from casebase.association import Association
+from casebase.datasets import Generated, Paired
 from casebase.dossiers import Dossier
 from casebase.evaluate import BenchSettings, CaeOptions, PrototypeOptions, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
@@ -29,7 +32,17 @@ from casebase.prototypes import PrototypeSet
 from casebase.storage import Findings, Stats, plan
 from casebase.summaries import Summary, SummaryWanted
 from casebase.trained import Onlooker, Trained
-from casebase.wiring import EVALUATIONS, CaeProgress, CaeRecipe, ModelChoice, PrototypeRecipe, Recipe, TrainOptions
+from casebase.wiring import (
+    EVALUATIONS,
+    CaeProgress,
+    CaeRecipe,
+    GenerateOptions,
+    ModelChoice,
+    PairOptions,
+    PrototypeRecipe,
+    Recipe,
+    TrainOptions,
+)
 
 __all__ = [
     "EVALUATIONS",
@@ -45,12 +58,16 @@ __all__ = [
     "ErrorsChoice",
     "Evaluation",
     "Findings",
+    "GenerateOptions",
+    "Generated",
     "IndexOptions",
     "IndexSummary",
     "Maps",
     "MapsWanted",
     "ModelChoice",
     "Onlooker",
+    "PairOptions",
+    "Paired",
     "PrototypeOptions",
     "PrototypeRecipe",
     "PrototypeSet",
@@ -71,6 +88,8 @@ __all__ = [
     "demo",
     "doctor",
     "evaluate_saliency",
+    "generate",
+    "pair",
     "plan",
     "preview",
     "saliency",
