@@ -170,10 +170,10 @@ def together(images: Sequence[Seen]) -> list[list[int]]:
     flat = ~small.any(axis=1)
     for start in range(0, len(images), BLOCK):
         bits = np.bitwise_count(looks[start : start + BLOCK, None] ^ looks[None, start:])  # (block, rest)
-        rows, columns = np.nonzero(bits <= SAME_LOOK_BITS)
-        one, other = (rows + start)[rows < columns], (columns + start)[rows < columns]
-        correlated = np.einsum("ij,ij->i", small[one], small[other]) >= SAME_CORRELATION
-        alike = np.asarray(correlated | (flat[one] & flat[other]))
+        pairs = np.argwhere(np.triu(bits <= SAME_LOOK_BITS, 1)) + start  # each pair once
+        one, other = pairs[:, 0], pairs[:, 1]
+        correlation: NDArray[np.float32] = np.einsum("ij,ij->i", small[one], small[other])
+        alike = np.flatnonzero((correlation >= SAME_CORRELATION) | (flat[one] & flat[other]))
         for a, b in zip(one[alike].tolist(), other[alike].tolist(), strict=True):
             join(a, b)
     joined: dict[int, list[int]] = {}
