@@ -14,18 +14,20 @@ import casebase
 PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "create", "open"},
     "casebase.api": {
-        "Association", "Base", "BenchSettings", "CaeProgress", "CaeRecipe", "Demo", "Dossier", "EVALUATIONS",
-        "ErrorsChoice", "Evaluation", "Findings", "GenerateOptions", "Generated", "IndexOptions", "IndexSummary",
-        "METHOD_NAMES", "Maps", "MapsWanted", "ModelChoice", "Onlooker", "PairOptions", "Paired", "PrototypeOptions",
-        "PrototypeRecipe", "PrototypeSet", "Recipe", "SaliencyOptions", "Stats", "Summary", "SummaryWanted",
-        "TrainOptions", "Trained", "TwinOptions", "check", "check_data", "check_maps", "check_out", "check_summary",
-        "data_of", "demo", "doctor", "evaluate_saliency", "generate", "pair", "plan", "preview", "saliency", "train",
+        "Association", "Base", "BenchSettings", "CaeOptions", "CaeProgress", "CaeRecipe", "Demo", "Dossier",
+        "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings", "GenerateOptions", "Generated",
+        "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps", "MapsWanted", "ModelChoice", "Onlooker",
+        "PairOptions", "Paired", "PrototypeOptions", "PrototypeRecipe", "PrototypeSet", "Recipe", "SaliencyOptions",
+        "Stats", "Summary", "SummaryWanted", "TrainOptions", "Trained", "TwinOptions", "check", "check_data",
+        "check_maps", "check_out", "check_summary", "data_of", "demo", "doctor", "evaluate_saliency", "generate",
+        "pair", "plan", "preview", "saliency", "train",
     },
     "casebase.evaluate": {
         "BenchSettings", "CaeOptions", "MaskChoice", "PrototypeOptions", "SaliencyOptions", "TwinOptions",
     },
     "casebase.explain": {
-        "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "WalkWanted", "Wanted", "coded", "compose", "dumps",
+        "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "WalkWanted", "Wanted",
+        "association_in_short", "coded", "compose", "dumps",
         "entry_commands", "explain", "gather", "known_projection", "saliency_drawn", "times",
     },
     "casebase.indexer": {

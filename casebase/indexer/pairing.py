@@ -167,7 +167,7 @@ def together(images: Sequence[Seen]) -> list[list[int]]:
             join(first.setdefault(image.group, place), place)
     looks = np.array([image.look_hash for image in images], np.uint64)
     small = np.stack([image.miniature for image in images])  # (n, 256), unit length or 0
-    flat = ~small.any(axis=1)
+    flat: NDArray[np.bool_] = np.abs(small).max(axis=1) == 0
     for start in range(0, len(images), BLOCK):
         bits = np.bitwise_count(looks[start : start + BLOCK, None] ^ looks[None, start:])  # (block, rest)
         pairs = np.argwhere(np.triu(bits <= SAME_LOOK_BITS, 1)) + start  # each pair once
