@@ -1,197 +1,82 @@
 """Images from a diffusers pipeline: an unconditional UNet denoises noise, step by step, as its scheduler says.
 
-The pipeline's files are read here and not by diffusers' own loader: only known classes are built, weights are
-safetensors, and nothing that comes with a pipeline is ever run. Sources: J. Ho, A. Jain, P. Abbeel, 2020, "Denoising
+Sources: J. Ho, A. Jain, P. Abbeel, 2020, "Denoising
 Diffusion Probabilistic Models", https://arxiv.org/abs/2006.11239; J. Song, C. Meng, S. Ermon, 2020, "Denoising
 Diffusion Implicit Models", https://arxiv.org/abs/2010.02502.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from casebase import clock, hashing
-from casebase.errors import CheckpointRefused, ModelError, UsageError
+from casebase import clock
+from casebase.errors import ModelError, UsageError
 from casebase.networks import checkpoints
-from casebase.networks.downloading import fetching
+from casebase.networks.pipeline_files import KNOWN, PipelineFiles, read_pipeline
 from casebase.reading import printable
 
 DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 DDPM, DDIM = "ddpm", "ddim"
-DDIM_STEPS = 50
-INDEX, WEIGHTS, PICKLED = "model_index.json", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"
-UNET, SCHEDULERS = "UNet2DModel", ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "DPMSolverMultistepScheduler")
-"""The classes a pipeline may be made of; of its scheduler only the noise schedule is used, for DDPM or DDIM."""
-KNOWN = f"casebase generates with unconditional pipelines of a {UNET} and its scheduler, such as DDPMPipeline"
-_LIBRARIES = ("diffusers", "transformers", None)
-_CONFIGS = (INDEX, "config.json", "scheduler_config.json", "unet/config.json", "scheduler/scheduler_config.json")
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+DDIM_STEPS, TRAINED_STEPS = 50, 1000
+"""The usual steps: of DDIM, and of a training whose configuration does not say."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """What was read of a pipeline. ``digest`` names its weights and configurations, ``revision`` the hub's commit."""
+    """A network and its noise schedule. ``digest`` names weights and configurations, ``revision`` the hub's commit.
+
+    In training, noise was divided into ``trained_steps``; no scheduler can take more.
+    """
 
     name: str
     revision: str | None
     unet: Any
     scheduler: Mapping[str, Any]
     digest: str
-
-    @property
-    def trained_steps(self) -> int:
-        """Into how many steps the noise was divided when it was trained; no scheduler can take more."""
-        return int(self.scheduler.get("num_train_timesteps", 1000))
+    trained_steps: int
 
 
 def open_pipeline(name: str, revision: str | None = None, *, allow_pickle: bool = False) -> Pipeline:
-    """A pipeline of a local folder or, where there is no such folder, of the Hugging Face hub.
-
-    ``allow_pickle`` also reads weights that are only there as ``.bin``, with torch's weights-only reader, which runs
-    no code. Raises ``ModelError`` for a folder that is no such pipeline, ``CheckpointRefused`` where its files would
-    need code to be run, ``WeightsMissing`` where nothing can be downloaded.
-    """
-    folder = Path(name)
-    if folder.is_dir():
-        if revision is not None:
-            raise UsageError(f"--revision belongs to the hub, and {_shown(folder)} is a folder; leave it out")
-        commit = None
-    elif folder.exists() or _HUB_NAME.fullmatch(name) is None:
-        raise ModelError(
-            f"no pipeline folder at {printable(name)}; name a folder that a diffusers pipeline was saved to, or a "
-            "name on the hub such as google/ddpm-cat-256"
-        )
-    else:
-        folder = _fetched(name, revision, allow_pickle=allow_pickle)
-        commit = folder.name
-    _check(folder, name)
-    unet = _part(folder, "unet", "config.json", name)
-    scheduler = _part(folder, "scheduler", "scheduler_config.json", name)
-    state = _state(folder, name, allow_pickle=allow_pickle)
-    network = _built(unet, state, _weights(folder) or folder, name)
-    digest = hashing.of_json({"unet": unet, "scheduler": scheduler, "weights": checkpoints.digest(state)})
-    return Pipeline(name, commit, network, scheduler, digest)
+    """A pipeline by its folder or its name on the hub; see :func:`pipeline_files.read_pipeline` for what it raises."""
+    files = read_pipeline(name, revision, allow_pickle=allow_pickle)
+    steps = files.scheduler.get("num_train_timesteps", TRAINED_STEPS)
+    if not isinstance(steps, int) or steps < 1:
+        raise ModelError(f"{printable(name)} is no whole pipeline: it was trained in {printable(repr(steps))} steps")
+    return Pipeline(name, files.revision, _built(files, name), files.scheduler, files.digest, steps)
 
 
-def _fetched(name: str, revision: str | None, *, allow_pickle: bool) -> Path:
-    from huggingface_hub import snapshot_download
-
-    instead = "there is no folder of that name either; fetch it where there is a network, and say --pipeline FOLDER"
-    with fetching(printable(name), instead):
-        wanted = [*_CONFIGS, WEIGHTS, f"unet/{WEIGHTS}"]
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
-        if allow_pickle and _weights(folder) is None:
-            snapshot_download(name, revision=folder.name, allow_patterns=[PICKLED, f"unet/{PICKLED}"])
-    return folder
-
-
-def _check(folder: Path, name: str) -> None:
-    """Raise unless the folder is a pipeline of known classes that brings no code."""
-    shown = printable(name)
-    if not (folder / INDEX).is_file():
-        raise ModelError(f"{shown} is no diffusers pipeline: it has no {INDEX}; name a folder saved by save_pretrained")
-    index = _json(folder / INDEX, name)
-    parts = {key: value for key, value in index.items() if isinstance(value, list) and not key.startswith("_")}
-    foreign = [
-        f"{key} from {printable(str(value[0] if value else value))!r}"
-        for key, value in parts.items()
-        if len(value) != 2 or value[0] not in _LIBRARIES
-    ]
-    own = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.py"))
-    if not isinstance(index.get("_class_name"), str):
-        foreign.append("its pipeline class")
-    if "auto_map" in index:
-        foreign.append("an auto_map")
-    if own or foreign:
-        told = ", ".join(map(printable, own[:3])) or ", ".join(foreign[:3])
-        raise CheckpointRefused(
-            f"{shown} needs code of its own ({told}), and casebase never runs code that comes with a model; {KNOWN}"
-        )
-    present = {key: value[1] for key, value in parts.items() if value[1] is not None}
-    if set(present) != {"unet", "scheduler"} or present["unet"] != UNET or present["scheduler"] not in SCHEDULERS:
-        made_of = ", ".join(sorted(printable(str(value)) for value in present.values())) or "nothing"
-        raise ModelError(f"{shown} is a {printable(index['_class_name'])} made of {made_of}; {KNOWN}")
-
-
-def _place(folder: Path, part: str, file: str) -> Path:
-    """A file of a part: in the part's own folder, or beside the index as in the oldest pipelines."""
-    inside = folder / part / file
-    return inside if inside.is_file() else folder / file
-
-
-def _part(folder: Path, part: str, file: str, name: str) -> dict[str, Any]:
-    path = _place(folder, part, file)
-    if not path.is_file():
-        raise ModelError(f"{printable(name)} is no whole pipeline: {part}/{file} is missing; save or fetch it again")
-    found = _json(path, name)
-    if "auto_map" in found:
-        raise CheckpointRefused(
-            f"{printable(name)} needs code of its own (auto_map in {part}/{file}), and casebase never runs code that "
-            f"comes with a model; {KNOWN}"
-        )
-    return found
-
-
-def _json(path: Path, name: str) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        hashing.of_json(found)  # NaN and the like have no place in it
-    except (OSError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise ModelError(f"{printable(name)} is no whole pipeline: {path.name} is damaged; save or fetch it again")
-    return found
-
-
-def _weights(folder: Path) -> Path | None:
-    path = _place(folder, "unet", WEIGHTS)
-    return path if path.is_file() else None
-
-
-def _state(folder: Path, name: str, *, allow_pickle: bool) -> dict[str, Tensor]:
-    path = _weights(folder)
-    if path is not None:
-        return checkpoints.load_state(path)
-    pickled = _place(folder, "unet", PICKLED)
-    if allow_pickle and pickled.is_file():
-        return checkpoints.load_state(pickled, (pickled.suffix,))
-    if allow_pickle:
-        raise ModelError(f"{printable(name)} has no weights: neither {WEIGHTS} nor {PICKLED}; save or fetch it again")
-    raise CheckpointRefused(
-        f"{printable(name)} has no {WEIGHTS}, and weights that are pickles (.bin) can run code while they are read; "
-        "save it with safetensors, or say --allow-pickle, which takes tensors from a .bin and refuses all else"
-    )
-
-
-def _built(config: Mapping[str, Any], state: Mapping[str, Tensor], path: Path, name: str) -> Any:
+def _built(files: PipelineFiles, name: str) -> Any:
+    """The UNet in evaluation mode with its weights."""
     from diffusers import UNet2DModel
 
+    kind: Any = UNet2DModel
     try:
         with _hushed():
-            kind: Any = UNet2DModel
-            network = kind.from_config(dict(config))
+            network = kind.from_config(dict(files.unet))
     except Exception as error:  # a configuration from elsewhere may make any line of the constructor fail
-        said = " ".join(str(error).split())[:120]
-        raise ModelError(f"{printable(name)} is no whole pipeline: its UNet cannot be built ({said})") from None
-    if network.config.class_embed_type is not None or network.config.num_class_embeds is not None:
+        raise ModelError(f"{printable(name)} is no whole pipeline: its UNet cannot be built ({_said(error)})") from None
+    config = network.config
+    if config.class_embed_type is not None or config.num_class_embeds is not None:
         raise ModelError(f"{printable(name)} wants to be told a class for every image; {KNOWN}")
-    if network.config.in_channels not in (1, 3):
-        raise ModelError(
-            f"{printable(name)} makes images of {network.config.in_channels} channels, which are no pictures; {KNOWN}"
-        )
-    checkpoints.load_into(network, state, path)
+    sides = _sides(config.sample_size)
+    if config.in_channels not in (1, 3) or not all(isinstance(side, int) and side > 0 for side in sides):
+        shown = "x".join(printable(str(size)) for size in (config.in_channels, *sides))
+        raise ModelError(f"{printable(name)} makes {shown} numbers (channels, height, width), no pictures; {KNOWN}")
+    checkpoints.load_into(network, files.state, files.weights)
     return network.eval()
+
+
+def _sides(size: Any) -> tuple[Any, ...]:
+    """Height and width of a UNet's samples, as its configuration gives them."""
+    return tuple(size) if isinstance(size, (list, tuple)) and len(size) == 2 else (size, size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +112,8 @@ class Sampler:
                 self._scheduler = kind.from_config(dict(pipeline.scheduler))
                 self._scheduler.set_timesteps(steps)
         except Exception as error:  # as for the UNet
-            said = " ".join(str(error).split())[:120]
             raise ModelError(
-                f"{printable(pipeline.name)} is no whole pipeline: its scheduler cannot be built ({said})"
+                f"{printable(pipeline.name)} is no whole pipeline: its scheduler cannot be built ({_said(error)})"
             ) from None
         channels = pipeline.unet.config.in_channels
         if pipeline.unet.config.out_channels != channels and sampling.scheduler == DDIM:
@@ -239,8 +123,7 @@ class Sampler:
         self._extra = {} if self.eta is None else {"eta": self.eta}
         with _hushed():
             self._unet = pipeline.unet.to(device, DTYPES[sampling.dtype])
-        size = pipeline.unet.config.sample_size
-        self._shape = (channels, *((size, size) if isinstance(size, int) else size))
+        self._shape = (channels, *_sides(pipeline.unet.config.sample_size))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -313,5 +196,5 @@ def _hushed() -> Iterator[None]:
         log.setLevel(before)
 
 
-def _shown(path: Path) -> str:
-    return printable(str(path))
+def _said(error: Exception) -> str:
+    return printable(" ".join(str(error).split())[:120])

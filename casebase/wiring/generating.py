@@ -163,22 +163,9 @@ def _expected(
     width, height = sampler.size
     announce(
         f"{len(missing)} images of {width}x{height} pixels to make{there}: {sampler.steps} steps each, one step of "
-        f"{batch} at once took {step:.2g} s on {sampler.device}, so about {lasting(total)} in all"
+        f"{batch} at once took {step:.2g} s on {sampler.device}, so about {clock.lasting(total)} in all"
     )
     return total
-
-
-def lasting(seconds: float) -> str:
-    """A duration as people say it.
-
-    >>> lasting(8.2), lasting(400), lasting(9000), lasting(4.6 * 86400)
-    ('8 s', '7 min', '2.5 h', '4.6 days')
-    """
-    for most, unit, name in ((120, 1, "s"), (7200, 60, "min")):
-        if seconds < most:
-            return f"{max(1, round(seconds / unit))} {name}"
-    hours = seconds / 3600
-    return f"{hours:.1f} h" if hours < 72 else f"{hours / 24:.1f} days"
 
 
 def _make(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -83,7 +83,7 @@ def pair(
     ``StorageFailed`` where the disk ends.
     """
     _places(real, generated, out)
-    sources, groups, notes = _opened(real, generated, options)
+    sources, groups = _opened(real, generated, options)
     canonical, threads = options.canonical, workers(settings)
     looked = pairing.look(
         sources, groups, canonical, workers=threads, megapixels=settings.max_megapixels, progress=progress
@@ -94,7 +94,7 @@ def pair(
     found = pairing.dealt(looked.images, blocks, need, settings.seed)
     pairing.check_enough(found, need)
     planned = _planned(looked.images, blocks, found, canonical, settings.seed)
-    told = [*notes, *looked.notes, *_remarks(looked, planned, count, options)]
+    told = [*looked.notes, *_remarks(looked, planned, count, options)]
     counts = {part: {label: len(places) for label, places in found[part].items()} for part in PARTS if need[part]}
     made_so = _settings(real, generated, options, settings.seed)
     done = Paired(out, out / MANIFEST, counts, made_so, looked.found, looked.smaller, looked.left_out, told)
@@ -105,7 +105,7 @@ def pair(
 def _places(real: Path, generated: Path, out: Path) -> None:
     """Raise ``UsageError`` where a place is taken, or one lies in another."""
     homes = {"REAL": Path(os.path.realpath(real)), "GENERATED": Path(os.path.realpath(generated))}
-    if homes["REAL"] == homes["GENERATED"]:
+    if homes["REAL"] == homes["GENERATED"] and not real.is_file():
         raise UsageError(f"REAL and GENERATED are the same, {printable(str(real))}; a set needs two classes")
     for one, other in (("REAL", "GENERATED"), ("GENERATED", "REAL")):
         if real.is_dir() and generated.is_dir() and homes[one].is_relative_to(homes[other]):
@@ -120,13 +120,10 @@ def _places(real: Path, generated: Path, out: Path) -> None:
             )
 
 
-def _opened(
-    real: Path, generated: Path, options: PairOptions
-) -> tuple[dict[str, Source], dict[str, list[str | None]], list[str]]:
-    """The two classes, what each image belongs to, and what should be said."""
+def _opened(real: Path, generated: Path, options: PairOptions) -> tuple[dict[str, Source], dict[str, list[str | None]]]:
+    """The two classes, and what each image belongs to."""
     sources: dict[str, Source] = {}
     groups: dict[str, list[str | None]] = {}
-    notes: list[str] = []
     for label, place in ((options.real_label, real), (options.generated_label, generated)):
         if place.is_dir():
             source = one_class(place, label)
@@ -134,15 +131,23 @@ def _opened(
             parted = options.groups and len(set(below)) > 1
             groups[label] = [f"{label}/{folder}" if parted and folder else None for folder in below]
         else:
-            source = open_source(place)
+            source = _labelled(open_source(place), label)
             groups[label] = [image.group for image in source.listed]
-            if len(source.labels) > 1:
-                notes.append(
-                    f"all images of {printable(str(place))} count as {label}, whatever it calls them: "
-                    f"{some(source.labels, 3)}"
-                )
         sources[label] = source
-    return sources, groups, notes
+    return sources, groups
+
+
+def _labelled(source: Source, label: str) -> Source:
+    """Of a manifest with several labels the images of one; one with a single label is all of this class."""
+    if len(source.labels) < 2:
+        return source
+    listed = [image for image in source.listed if image.label == label]
+    if not listed:
+        raise DataError(
+            f"{printable(str(source.origin))} calls no image {printable(label)!r}; it has {some(source.labels)}: say "
+            "--real-label and --generated-label as it does, or give a manifest of one label"
+        )
+    return replace(source, listed=listed)
 
 
 def _count(looked: Looked, sources: Mapping[str, Source], options: PairOptions) -> int:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from casebase.networks import generator
+from casebase.networks import generator, pipeline_files
 from tests.flow.command import Call, command_line, environment
 
 SIDE = 16
@@ -148,7 +148,7 @@ def test_another_network_is_another_generator(make: Any, call: Call, pipeline: P
     from safetensors.torch import load_file, save_file
 
     make(tmp_path / "fakes", "--count", 1).expect(0)
-    weights = pipeline / "unet" / generator.WEIGHTS
+    weights = pipeline / "unet" / pipeline_files.WEIGHTS
     save_file({name: value * 1.01 for name, value in load_file(weights).items()}, weights)
     told = call(
         "data", "generate", tmp_path / "fakes", "--pipeline", pipeline, "--steps", STEPS, "--device", "cpu"
@@ -246,8 +246,8 @@ def _auto_map(folder: Path) -> None:
 def _pickled(folder: Path) -> None:
     from safetensors.torch import load_file
 
-    weights = folder / "unet" / generator.WEIGHTS
-    torch.save(load_file(weights), folder / "unet" / generator.PICKLED)
+    weights = folder / "unet" / pipeline_files.WEIGHTS
+    torch.save(load_file(weights), folder / "unet" / pipeline_files.PICKLED)
     weights.unlink()
 
 
@@ -271,12 +271,24 @@ def _with_classes(folder: Path) -> None:
     rewritten(folder / "unet" / "config.json", num_class_embeds=10)
 
 
+def _no_size(folder: Path) -> None:
+    rewritten(folder / "unet" / "config.json", sample_size=None)
+
+
+def _endless(folder: Path) -> None:
+    rewritten(folder / "scheduler" / "scheduler_config.json", num_train_timesteps="many")
+
+
+def _odd_schedule(folder: Path) -> None:
+    rewritten(folder / "scheduler" / "scheduler_config.json", beta_schedule="zigzag")
+
+
 def _no_weights(folder: Path) -> None:
-    (folder / "unet" / generator.WEIGHTS).unlink()
+    (folder / "unet" / pipeline_files.WEIGHTS).unlink()
 
 
 def _cut_weights(folder: Path) -> None:
-    path = folder / "unet" / generator.WEIGHTS
+    path = folder / "unet" / pipeline_files.WEIGHTS
     path.write_bytes(path.read_bytes()[:1000])
 
 
@@ -294,6 +306,9 @@ def _cut_weights(folder: Path) -> None:
         (_other_shape, "do not fit this architecture"),
         (_unbuildable, "its UNet cannot be built"),
         (_with_classes, "wants to be told a class"),
+        (_no_size, "makes 3xNonexNone numbers (channels, height, width), no pictures"),
+        (_endless, "it was trained in 'many' steps"),
+        (_odd_schedule, "its scheduler cannot be built"),
         (_no_weights, "has no diffusion_pytorch_model.safetensors"),
         (_cut_weights, "is no readable safetensors file"),
     ],
@@ -329,7 +344,7 @@ def test_bin_weights_are_read_on_demand_as_tensors_only(call: Call, pipeline: Pa
         def __reduce__(self) -> tuple[Any, ...]:
             return Path.touch, (mark,)
 
-    torch.save({"conv_in.weight": Bomb()}, pipeline / "unet" / generator.PICKLED)
+    torch.save({"conv_in.weight": Bomb()}, pipeline / "unet" / pipeline_files.PICKLED)
     assert "can run code" in call(*line, "--allow-pickle").expect(1).sentence
     assert not mark.exists()
 

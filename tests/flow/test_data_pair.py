@@ -164,6 +164,16 @@ def test_a_manifests_groups_are_kept_whole(call: Call, sets: Path, tmp_path: Pat
     assert all(len(found) == 1 for found in parts.values())
 
 
+def test_one_manifest_may_hold_both_classes(call: Call, sets: Path, tmp_path: Path) -> None:
+    listed = [f"real/{number:02d}.jpg,photo" for number in range(20)]
+    listed += [f"fake/{number:02d}.png,ai" for number in range(16)]
+    (sets / "both.csv").write_text("\n".join(["path,label", *listed]), encoding="utf-8")
+    asked = ("data", "pair", sets / "both.csv", sets / "both.csv", tmp_path / "study", "--size", SIZE)
+    assert "calls no image 'real'; it has ai, photo" in call(*asked).expect(1).sentence
+    call(*asked, "--real-label", "photo", "--generated-label", "ai").expect(0)
+    assert all((row["label"] == "photo") == ("/real/" in row["source"]) for row in rows(tmp_path / "study"))
+
+
 def test_exact_copies_are_left_out_and_said(call: Call, sets: Path, tmp_path: Path) -> None:
     with Image.open(sets / "real" / "00.jpg") as opened:
         opened.save(sets / "fake" / "stolen.png")
