@@ -115,9 +115,13 @@ class Sampler:
             raise ModelError(
                 f"{printable(pipeline.name)} is no whole pipeline: its scheduler cannot be built ({_said(error)})"
             ) from None
-        channels = pipeline.unet.config.in_channels
-        if pipeline.unet.config.out_channels != channels and sampling.scheduler == DDIM:
-            raise UsageError(f"{printable(pipeline.name)} learnt its variance, which --scheduler ddim cannot use")
+        channels, predicted = pipeline.unet.config.in_channels, pipeline.unet.config.out_channels
+        learnt = sampling.scheduler == DDPM and str(self._scheduler.config.variance_type).startswith("learned")
+        if predicted != (2 * channels if learnt else channels):
+            raise ModelError(
+                f"{printable(pipeline.name)} predicts {predicted} channels for images of {channels}, which "
+                f"--scheduler {sampling.scheduler} has no use for; {KNOWN}"
+            )
         self.steps, self.device, self.dtype = len(self._scheduler.timesteps), device, sampling.dtype
         self.eta = (sampling.eta or 0.0) if sampling.scheduler == DDIM else None
         self._extra = {} if self.eta is None else {"eta": self.eta}

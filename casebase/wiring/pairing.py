@@ -98,7 +98,7 @@ def pair(
     counts = {part: {label: len(places) for label, places in found[part].items()} for part in PARTS if need[part]}
     made_so = _settings(real, generated, options, settings.seed)
     done = Paired(out, out / MANIFEST, counts, made_so, looked.found, looked.smaller, looked.left_out, told)
-    _write(planned, out, done, settings.max_megapixels, threads, progress)
+    _write(planned, canonical, done, settings.max_megapixels, threads, progress)
     return done
 
 
@@ -224,11 +224,10 @@ def _settings(real: Path, generated: Path, options: PairOptions, seed: int) -> d
 
 
 def _write(
-    planned: Sequence[_Planned], out: Path, done: Paired, megapixels: float, threads: int, progress: Stages
+    planned: Sequence[_Planned], canonical: Canonical, done: Paired, megapixels: float, threads: int, progress: Stages
 ) -> None:
     """Files, manifest and description into a new folder, in one step."""
-    canonical = done.settings
-    pipeline = Canonical(canonical["size"], tuple(canonical["quality"]), canonical["format"])
+    out = done.folder
 
     def made(one: _Planned) -> tuple[bytes, dict[str, Any]]:
         try:
@@ -237,11 +236,11 @@ def _write(
             raise DataError(f"{printable(str(one.image.path))} could be read before, and now not ({error})") from None
         if picture.sha256 != one.image.sha256:
             raise DataError(f"{printable(str(one.image.path))} has changed while it was read; run the command again")
-        data = pipeline.encoded(picture.image, one.quality)
+        data = canonical.encoded(picture.image, one.quality)
         return data, {
             "path": one.name, "label": one.image.label, "split": one.part, "group": one.group,
             "source": str(one.image.path), "source_sha256": picture.sha256, "source_size": list(picture.size),
-            "source_group": one.image.group, "crop": list(pipeline.box(picture.size)), "quality": one.quality,
+            "source_group": one.image.group, "crop": list(canonical.box(picture.size)), "quality": one.quality,
             "sha256": hashing.of_bytes(data),
         }  # fmt: skip
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import torch
 from PIL import Image
 
 from casebase.networks import generator, pipeline_files
-from tests.flow.command import Call, command_line, environment
+from tests.flow.command import Call, command_line, environment, run
 
 SIDE = 16
 STEPS = 4
@@ -183,6 +182,67 @@ def test_an_image_is_its_seeds_whatever_the_batch(shared_pipeline: Path, schedul
     for seed in range(5):
         (alone,) = sampler.images([seed])
         assert np.abs(np.asarray(alone).astype(int) - np.asarray(together[seed]).astype(int)).max() <= 1
+
+
+def test_the_oldest_layout_has_its_parts_beside_the_index(
+    make: Any, call: Call, pipeline: Path, tmp_path: Path
+) -> None:
+    """As google/ddpm-cat-256 is laid out."""
+    for part in ("unet", "scheduler"):
+        for path in (pipeline / part).iterdir():
+            path.rename(pipeline / path.name)
+        (pipeline / part).rmdir()
+    line = ("--pipeline", pipeline, "--steps", STEPS, "--count", 1, "--device", "cpu")
+    call("data", "generate", tmp_path / "old", *line).expect(0)
+    make(tmp_path / "new", "--count", 1).expect(0)
+    assert np.array_equal(*(pixels(tmp_path / kind / "seed-00000000.png") for kind in ("old", "new")))
+
+
+def test_a_name_on_the_hub_is_recorded_with_its_commit(
+    call: Call, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the hub's own cache, as it is without a network."""
+    from huggingface_hub import constants
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "hub" / "models--some--ddpm"
+    shutil.copytree(pipeline, cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit, encoding="utf-8")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    line = ("--pipeline", "some/ddpm", "--steps", STEPS, "--count", 1, "--device", "cpu")
+    call("data", "generate", tmp_path / "fakes", *line).expect(0)
+    assert (rows(tmp_path / "fakes")[0]["pipeline"], rows(tmp_path / "fakes")[0]["revision"]) == ("some/ddpm", commit)
+
+
+@pytest.mark.parametrize(("channels", "variance"), [(1, "fixed_small"), (3, "learned_range")])
+def test_grey_pictures_and_learnt_variances(call: Call, tmp_path: Path, channels: int, variance: str) -> None:
+    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
+
+    learnt = variance != "fixed_small"
+    unet = UNet2DModel(
+        sample_size=(8, 16), in_channels=channels, out_channels=channels * (2 if learnt else 1), layers_per_block=1,
+        block_out_channels=(8,), norm_num_groups=4, down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",),
+    )  # fmt: skip
+    scheduler = DDPMScheduler(num_train_timesteps=20, variance_type=variance)
+    DDPMPipeline(unet, scheduler).save_pretrained(tmp_path / "tiny")
+    line = ("--pipeline", tmp_path / "tiny", "--steps", 2, "--count", 1, "--device", "cpu")
+    call("data", "generate", tmp_path / "fakes", *line).expect(0)
+    with Image.open(tmp_path / "fakes" / "seed-00000000.png") as opened:
+        assert (opened.mode, opened.size) == ("RGB", (16, 8))
+    if learnt:
+        told = call("data", "generate", tmp_path / "others", *line, "--scheduler", "ddim").expect(1)
+        assert "predicts 6 channels for images of 3" in told.sentence
+
+
+def test_images_of_another_version_are_said(make: Any, tmp_path: Path) -> None:
+    out = tmp_path / "fakes"
+    make(out, "--count", 1).expect(0)
+    row = rows(out)[0]
+    (out / "manifest.jsonl").write_text(json.dumps({**row, "library": "diffusers 0.1"}) + "\n", encoding="utf-8")
+    told = make(out, "--count", 2, "--json").expect(0).json
+    assert any("were made with diffusers 0.1" in warning for warning in told["warnings"])
 
 
 @pytest.mark.parametrize("dtype", ["fp16", "bf16"])
@@ -375,26 +435,12 @@ def test_one_writer_at_a_time(make: Any, tmp_path: Path) -> None:
         assert "is being written by process" in make(tmp_path / "fakes").expect(5).sentence
 
 
-LIMITED = """
-import resource, runpy, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))  # no file may grow beyond it, as on a disk that is full
-sys.argv = ["casebase", *sys.argv[1:]]
-runpy.run_module("casebase", run_name="__main__")
-"""
-
-
 def test_no_space_midway_keeps_and_lists_what_is_finished(make: Any, shared_pipeline: Path, tmp_path: Path) -> None:
     out = tmp_path / "fakes"
     line = ["data", "generate", out, "--pipeline", shared_pipeline, "--steps", STEPS, "--count", 8, "--device", "cpu"]
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, *map(str, line)], capture_output=True, text=True, timeout=200,
-        env={**environment(), "PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
+    said = run(*line, most_bytes=1500).expect(1).sentence
     kept = rows(out)
     assert 1 <= len(kept) < 8
-    said = done.stderr.splitlines()[-1]
     assert f"no space left on the disk of {out}: {len(kept)} image" in said
     assert "run the same command again" in said
     assert sorted(path.name for path in out.iterdir()) == ["manifest.jsonl", *(row["path"] for row in kept)]

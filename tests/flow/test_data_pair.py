@@ -284,6 +284,13 @@ def test_a_disk_that_cannot_be_written_leaves_nothing(sets: Path, tmp_path: Path
     assert not list(closed.iterdir())
 
 
+def test_a_disk_that_gets_full_leaves_nothing(sets: Path, tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    told = run(*line(sets, tmp_path / "studies" / "one"), most_bytes=900).expect(1)
+    assert "nothing was made there" in told.sentence
+    assert not list((tmp_path / "studies").iterdir())
+
+
 def test_in_python(shared: Path, tmp_path: Path) -> None:
     from casebase import api, settings
     from casebase.canonical import Canonical
