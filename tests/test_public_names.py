@@ -12,7 +12,7 @@ import casebase
 
 # A name that is added or taken away here is a change for users: it belongs into CHANGELOG.md.
 PUBLIC = {
-    "casebase": {"CasebaseError", "__version__", "create", "open"},
+    "casebase": {"CasebaseError", "__version__", "create", "generate", "open", "pair"},
     "casebase.api": {
         "Association", "Base", "BenchSettings", "CaeOptions", "CaeProgress", "CaeRecipe", "Demo", "Dossier",
         "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings", "GenerateOptions", "Generated",

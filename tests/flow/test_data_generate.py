@@ -482,3 +482,9 @@ def test_in_python(shared_pipeline: Path, tmp_path: Path) -> None:
     assert heard[-1] == ("denoising steps", 6, 6)
     assert done.expected is not None
     assert "fakes" in done._repr_html_()
+    import casebase
+
+    again = casebase.generate(
+        tmp_path / "fakes", pipeline=str(shared_pipeline), seed=5, device="cpu", steps=2, count=4
+    )  # fmt: skip
+    assert (again.made, len(again.images)) == (1, 4)

@@ -302,3 +302,7 @@ def test_in_python(shared: Path, tmp_path: Path) -> None:
     assert done.counts["train"] == {"real": 3, "generated": 3}
     assert json.loads((tmp_path / "study" / "pair.json").read_text(encoding="utf-8")) == done.to_dict()
     assert "study" in done._repr_html_()
+    import casebase
+
+    again = casebase.pair(shared / "real", shared / "fake", tmp_path / "again", size=SIZE, seed=1, count=5)
+    assert [row["sha256"] for row in rows(again.folder)] == [row["sha256"] for row in rows(done.folder)]
