@@ -5,7 +5,8 @@
 '0.1.0'
 
 ``open`` and ``create`` give a :class:`casebase.api.Base`: ``index``, ``query``, ``explain``, ``stats``, ``verify``,
-``repair``. ``generate`` and ``pair`` make sets of generated images. Every error is a :class:`casebase.errors.CasebaseError`.
+``repair``. ``generate`` and ``pair`` make sets of generated images. Every error is a
+:class:`casebase.errors.CasebaseError`.
 """
 
 from __future__ import annotations
