@@ -88,7 +88,8 @@ class Watched:
 
     def judge(self, images: Bytes) -> Matrix:
         """Noted."""
-        self.passes.append(("judge", len(images)))
+        whole = images.shape[1] != self.found.size.side
+        self.passes.append(("judge whole" if whole else "judge", len(images)))
         return self.view.judge(images)
 
     def reduced(self, views: Bytes) -> Bytes:
@@ -108,7 +109,7 @@ class Walking:
     @property
     def judged(self) -> int:
         """Images that the network judges for a walk."""
-        return sum(many for name, many in self._passes if name == "judge")
+        return sum(many for name, many in self._passes if name.startswith("judge"))
 
     def walk(self) -> None:
         """What a person waits for: from the view to the frames and the flip."""
@@ -117,11 +118,12 @@ class Walking:
     def passes(self) -> None:
         """As many images through the same networks in the same batches."""
         codes = self._view.nodes.codes
-        small = self._view.reduced(self._image)
+        frames = np.stack([frame.image for frame in self.made.frames])
         work: Mapping[str, Callable[[int], object]] = {
             "encode": lambda many: self._view.encode(np.repeat(self._image, many, axis=0)),
             "decode": lambda many: self._view.decode(np.resize(codes, (many, codes.shape[1])), self.start.individual),
-            "judge": lambda many: self._view.judge(np.repeat(small, many, axis=0)),
+            "judge": lambda many: self._view.judge(np.resize(frames, (many, *frames.shape[1:]))),
+            "judge whole": lambda many: self._view.judge(np.repeat(self._image, many, axis=0)),
         }
         for name, many in self._passes:
             work[name](many)
@@ -198,9 +200,15 @@ def untrained(network: ExplainedNetwork, cases: TrainingCases, run: Run) -> CaeR
     state = {name: value.detach().clone() for name, value in run.net.state_dict().items()}
     empty = Nodes(np.zeros((0, plan.size.code), np.float32), np.zeros(0, np.intp), ())
     mean = torch.zeros(plan.size.code)
-    codes = CaeReader(network, found, Tensors(state, mean, empty)).codes(np.asarray(cases.views))
+    codes = CaeReader(network, found, Tensors(state, mean, empty)).codes(viewed(cases))
     nodes = Nodes(codes, np.array([classes.index(name) for name in cases.labels], np.intp), list(cases.ids))
     return CaeReader(network, found, Tensors(state, mean, nodes))
+
+
+def viewed(cases: TrainingCases) -> NDArray[np.uint8]:
+    """The views ``(n, H, W, 3)`` of all cases."""
+    found: NDArray[np.uint8] = cases.views[np.arange(len(cases.ids))]
+    return found
 
 
 def run(options: Options) -> Section:
@@ -210,7 +218,7 @@ def run(options: Options) -> Section:
     network, cases = made(photographs)
     recipe = CaeRecipe(preset=SMALL, target=LABELS)  # random weights may call all photographs the same
     begun = begin(network, cases, recipe, options.scratch / "cae")
-    walking = Walking(untrained(network, cases, begun), np.asarray(cases.views)[:1])
+    walking = Walking(untrained(network, cases, begun), viewed(cases)[:1])
     stepping = Stepping(begun)
     laps = rounds(
         [

@@ -20,6 +20,8 @@ from casebase.answers import finite
 PREDICTED, LABELS = "predicted", "labels"
 TARGETS = (PREDICTED, LABELS)
 GRAPH, STRAIGHT = "graph", "straight"
+COMPLETE = "complete"
+"""How a training ended that came to its last step; anything else is a sentence."""
 ROUTES = (GRAPH, STRAIGHT)
 """``graph``: the shortest way along codes of cases; ``straight``: the line between two codes."""
 Floats = NDArray[np.float32]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from casebase.answers import Neighbour, Prediction, finite
-from casebase.association import Association, Manifold, Walk
+from casebase.association import Association, Coordinates, Manifold, Walk
 from casebase.errors import UsageError
 from casebase.explanations import Figure, Pixels, Scale, Statement
 
@@ -195,13 +195,15 @@ class AssociationPage:
     reading: Sequence[Statement]
     facts: Mapping[str, str]
     effects: Grid | None = None
+    coordinates: Coordinates | None = None
     synthetic: str | None = None
     writer: AssociationWriter | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Schema ``casebase.cae/1`` with the ``map`` of all cases and the facts."""
+        """Schema ``casebase.cae/1`` with the ``map`` of all cases, the ``effects`` of the code, and the facts."""
         value = self.found.to_dict()
         value["map"] = None if self.manifold is None else self.manifold.to_dict()
+        value["effects"] = None if self.coordinates is None else self.coordinates.to_dict()
         value["facts"] = dict(self.facts)
         return value
 

@@ -14,19 +14,22 @@ import casebase
 PUBLIC = {
     "casebase": {"CasebaseError", "__version__", "audit_data", "create", "open"},
     "casebase.api": {
-        "Association", "Base", "BenchSettings", "CaeProgress", "CaeRecipe", "DataAudit", "Demo", "Dossier",
-        "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings", "IndexOptions", "IndexSummary", "METHOD_NAMES",
-        "Maps", "MapsWanted", "ModelChoice", "Onlooker", "PrototypeOptions", "PrototypeRecipe",
-        "PrototypeSet", "Recipe", "SaliencyOptions", "Stats", "Summary", "SummaryWanted", "TrainOptions",
-        "Trained", "TwinOptions", "audit_data", "check", "check_audit", "check_data", "check_maps",
-        "check_out", "check_summary", "data_of", "demo", "doctor", "evaluate_saliency", "plan", "preview",
-        "saliency", "train",
+        "Association", "Base", "BenchSettings", "CaeOptions", "CaeProgress", "CaeRecipe", "DataAudit", "Demo",
+        "Dossier",
+        "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings", "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps",
+        "MapsWanted", "ModelChoice", "Onlooker", "PrototypeOptions", "PrototypeRecipe", "PrototypeSet", "Recipe",
+        "SaliencyOptions",
+        "Stats", "Summary", "SummaryWanted", "TrainOptions", "Trained", "TwinOptions",
+        "audit_data", "check", "check_audit", "check_data",
+        "check_maps", "check_out", "check_summary", "data_of", "demo", "doctor", "evaluate_saliency", "plan",
+        "preview", "saliency", "train",
     },
     "casebase.evaluate": {
         "BenchSettings", "CaeOptions", "MaskChoice", "PrototypeOptions", "SaliencyOptions", "TwinOptions",
     },
     "casebase.explain": {
-        "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "WalkWanted", "Wanted", "coded", "compose", "dumps",
+        "Choice", "ExplainedNetwork", "Explainer", "METHOD_NAMES", "WalkWanted", "Wanted",
+        "association_in_short", "coded", "compose", "dumps",
         "entry_commands", "explain", "gather", "known_projection", "saliency_drawn", "times",
     },
     "casebase.indexer": {

@@ -53,7 +53,8 @@ def train(
     screen = options.screen(json=json, quiet=quiet, no_color=no_color, debug=debug)
     chosen = options.chosen(base, seed=seed, device=device)
     from casebase import api
-    from casebase.cli.render_cae import terminal_standing
+    from casebase.cli.render_cae import terminal_trained
+    from casebase.explain import association_in_short
 
     recipe = api.CaeRecipe(preset, iterations, batch, target)
     failed: GateFailed | None = None
@@ -67,12 +68,12 @@ def train(
     if json:
         screen.result(found.to_dict())
     else:
-        terminal_standing(found, screen.out())
+        terminal_trained(association_in_short(found), screen.out())
     if failed is not None:
         raise failed
     if not json:
         named_base = {} if base is None else {"base": base}
-        for words in (("query", "IMAGE", "--space", "cae"), ("evaluate", "twins")):
+        for words in (("cae", "show"), ("query", "IMAGE"), ("evaluate", "cae")):
             for line in typed(*words, **named_base):
                 screen.out().print(f"next: {line}", markup=False, soft_wrap=True)
     return exits.OK

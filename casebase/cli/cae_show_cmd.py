@@ -52,7 +52,7 @@ def show(
     if image is None and rival is not None:
         raise UsageError("--rival says where an image should walk to; name the image")
     from casebase import api
-    from casebase.cli.render_cae_show import terminal_association, terminal_walk
+    from casebase.cli.render_cae import terminal_association, terminal_walk
 
     command = again(sys.argv)
     with api.Base(chosen) as opened:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from casebase.cli.half_blocks import colourful, half_blocks
 from casebase.cli.lines import WIDEST, Lines
-from casebase.cli.render_cae_show import WalkScreen
+from casebase.cli.render_cae import WalkScreen
 from casebase.cli.render_prototypes import PartsScreen
 from casebase.explanations import Card, Level, Panel, Report, Section, Side, Statement
 from casebase.reading import percent

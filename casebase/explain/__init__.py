@@ -6,6 +6,7 @@ marks what matters · ``service`` puts them together · ``report`` turns the res
 writes them · ``cae`` walks from one class to another.
 """
 
+from casebase.explain.cae.gallery import in_short as association_in_short
 from casebase.explain.cae.manifolds import coded, known_projection
 from casebase.explain.cae.one_image import WalkWanted
 from casebase.explain.dossier import Choice, entry_commands, gather
@@ -23,6 +24,7 @@ __all__ = [
     "Explainer",
     "WalkWanted",
     "Wanted",
+    "association_in_short",
     "coded",
     "compose",
     "dumps",

@@ -22,11 +22,13 @@ from casebase.commands import named
 from casebase.errors import ImageError, ModelError, NotFound
 from casebase.explain import mapping, where_map
 from casebase.explain.album import Album, Look, Thumbnail, ahead, in_threads
+from casebase.explain.cae import gallery
+from casebase.explain.cae.coordinates import coordinates
 from casebase.explain.cae.evidence import Walks
 from casebase.explain.cae.manifolds import Coded, manifold
 from casebase.explain.cae.one_image import WalkWanted
 from casebase.explain.cae.one_image import of_picture as walk_of_picture
-from casebase.explain.cae.swaps import swaps
+from casebase.explain.cae.swaps import sheet
 from casebase.explain.cae.walking import FRAMES
 from casebase.explain.passes import Passes, Read
 from casebase.explain.prototypes.evidence import Asked, Cases, Evidence, shown
@@ -226,14 +228,13 @@ class Explainer:
         Below the gates its pictures and its map are held back unless ``untrusted``. Raises ``NotFound``,
         ``MissingExtra`` for a map that cannot be drawn.
         """
-        from casebase.explain.cae import gallery  # its gates come with the training's libraries
-
         view = self._associated()
         if view.found.failed and not untrusted:
             return gallery.page(view.found, facts, manifold=None)
         placed = manifold(coded, projection, seed=seed)
-        sheet = swaps(view, self._album, coded.aside or coded.cases, seed)
-        return gallery.page(view.found, facts, manifold=placed, swaps=sheet, seed=seed)
+        samples = sheet(view, self._album, coded.aside or coded.cases, seed)
+        moved = coordinates(view, samples.views) if len(samples.views) else None
+        return gallery.page(view.found, facts, manifold=placed, swaps=samples.swaps, coordinates=moved, seed=seed)
 
     def _associated(self) -> AssociationView:
         if self._walks is None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import casebase
 from casebase.association import Nodes
 from casebase.cli.main import invoke
 from casebase.explain.cae import walking
@@ -210,3 +211,17 @@ def test_a_name_that_is_hostile_stays_a_name(passed: Path, stranger: Path, tmp_p
     done = call(*SHOW, evil, "--base", passed, "--report", page).expect(0)
     assert "\x1b" not in done.out
     assert "<img src=x" not in page.read_text(encoding="utf-8")
+
+
+def test_an_embedding_of_another_network_is_an_error_here_and_a_sentence_in_answers(
+    passed: Path, tmp_path: Path, stranger: Path, call: Call
+) -> None:
+    base = Path(shutil.copytree(passed, tmp_path / "base"))
+    with casebase.open(base) as opened:
+        kept = opened._store.setting("cae")
+        opened._store.remember("cae", {**kept, "classifier": "f" * 16})
+    for image in ((), (stranger,)):
+        assert "make a new one with" in call(*SHOW, *image, "--base", base).expect(1).sentence
+    value = call("query", stranger, "--no-overlays", "--base", base, "--json").expect(0).json
+    assert value["walk"] is None
+    assert any(one.startswith("no walk is shown: the class association embedding") for one in value["warnings"])

@@ -45,7 +45,8 @@ class Sight:
         """What the network calls images ``(N, ...)``, as positions in :attr:`classes`; -1 for any other."""
         place = {name: at for at, name in enumerate(self.classes)}
         of = np.array([place.get(name, -1) for name in self.view.classes], np.intp)
-        return of[self.view.judge(images).argmax(axis=1)]
+        found: Places = of[self.view.judge(images).argmax(axis=1)]
+        return found
 
     def features(self, images: Bytes) -> Floats:
         """The network's features ``(N, D)`` of images ``(N, S, S, 3)``, enlarged to its view."""

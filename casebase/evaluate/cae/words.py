@@ -104,8 +104,8 @@ def _read(found: Study) -> Iterator[Statement]:
         return
     leaks = read.leak.value > read.chance + LEAKS
     yield Statement(
-        f"A linear reader finds the class in the individual code in {told(read.leak, 'share')}, balanced "
-        f"(chance {percent(read.chance)}), in the class code with {told(read.separable, 'share')}"
+        f"A linear reader names the class of {told(read.leak, 'share')} of the individual codes (balanced; chance is "
+        f"{percent(read.chance)}), and of {told(read.separable, 'share')} of the class codes"
         + ("; what makes an image its class has leaked into what should be its own." if leaks else "."),
         Level.CAUTION if leaks else Level.PLAIN,
     )

@@ -8,8 +8,8 @@ from markupsafe import Markup, escape
 
 from casebase.association_pages import Curve, MapSection, Spot
 
-WIDTH, HEIGHT = 560, 250
-LEFT, RIGHT, TOP, BOTTOM = 44, 548, 48, 212
+WIDTH, HEIGHT = 560, 262
+LEFT, RIGHT, TOP, BOTTOM = 44, 538, 48, 212
 MAP_WIDTH, EDGE = 640, 14
 _Point = tuple[float, float]
 
@@ -33,7 +33,7 @@ def curve_svg(curve: Curve) -> Markup:
         for one in (0.0, 0.5, 1.0)
     )
     ticks = "".join(
-        f'<text class="tick-x" x="{x(one):.1f}" y="{BOTTOM + 17}">{100 * one:.0f}</text>'
+        f'<text class="tick-x" x="{x(one):.1f}" y="{BOTTOM + 20}">{100 * one:.0f}</text>'
         for one in (0.0, 0.25, 0.5, 0.75, 1.0)
     )
     rivals = "".join(
@@ -45,7 +45,7 @@ def curve_svg(curve: Curve) -> Markup:
         f'{levels}{ticks}{_flip(curve, x)}'
         f'{line(curve.of_predicted, "predicted")}{line(curve.of_rival, "rival")}{rivals}'
         f'<text class="name" x="0" y="12">{_key(curve)}</text>'
-        f'<text class="tick-x" x="{(LEFT + RIGHT) / 2}" y="{BOTTOM + 33}">% of the way</text></svg>'
+        f'<text class="tick-x" x="{(LEFT + RIGHT) / 2}" y="{BOTTOM + 43}">% of the way</text></svg>'
     )  # fmt: skip
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from casebase.association import Association, Direction, Manifold, Standing
+import numpy as np
+
+from casebase.association import COMPLETE, Association, Coordinates, Direction, Manifold, Standing
 from casebase.association_pages import AssociationPage, Grid, Swap
 from casebase.explain.cae import walk_words
 from casebase.explain.cae.map_section import map_section
@@ -23,7 +26,7 @@ def page(
     *,
     manifold: Manifold | None,
     swaps: Sequence[Swap] = (),
-    effects: Grid | None = None,
+    coordinates: Coordinates | None = None,
     seed: int = 0,
 ) -> AssociationPage:
     """An embedding with its gates; without a ``manifold`` its pictures are held back, and a sentence says so."""
@@ -51,8 +54,16 @@ def page(
         held_back=held,
         reading=reading(),
         facts=facts,
-        effects=effects,
+        effects=None if coordinates is None else effects(coordinates),
+        coordinates=coordinates,
     )
+
+
+def in_short(found: Association) -> AssociationPage:
+    """What a training has just ended with: gates, directions and log, without pictures."""
+    short = page(found, {}, manifold=None)
+    passed = [Statement("Every gate was passed.")] if found.trustworthy else []
+    return replace(short, held_back=None, warnings=[*short.warnings, *passed])
 
 
 def gates(standing: Standing) -> Grid:
@@ -122,6 +133,32 @@ def log(standings: Sequence[Standing], chosen: Standing) -> Grid:
     )  # fmt: skip
 
 
+def effects(found: Coordinates) -> Grid:
+    """What moving each of the code's numbers by one standard deviation does, the largest effect first."""
+    moved = [_moved_most(found, place) for place in found.order]
+    rows = [
+        [str(place), f"{found.spread[place]:.3g}", printable(found.classes[of]), _points(found.below[place, of]),
+         _points(found.above[place, of]), percent(float(found.flipped[place]))]
+        for place, of in zip(found.order, moved, strict=True)
+    ]  # fmt: skip
+    return Grid(
+        ("number", "SD", "class moved most", "one SD down", "one SD up", "called otherwise"), rows,
+        "Mean change of the probability of the class that moves most, in points, over "
+        f"{counted(found.n, 'image')} of the sample sheet; called otherwise: where either move makes the network "
+        "say another class.",
+    )  # fmt: skip
+
+
+def _moved_most(found: Coordinates, place: int) -> int:
+    """The class whose probability a number of the code moves most."""
+    return int(np.maximum(abs(found.below[place]), abs(found.above[place])).argmax())
+
+
+def _points(change: float) -> str:
+    text = f"{100 * float(change):+.1f}"
+    return "0.0" if float(text) == 0 else text.replace("-", "−")
+
+
 def reading() -> list[Statement]:
     """How to read the pages."""
     return [
@@ -141,10 +178,11 @@ def reading() -> list[Statement]:
 
 
 def _warnings(found: Association, *, shown: bool) -> list[Statement]:
+    ended = str(found.settings.get("ended", COMPLETE))
+    told = [] if ended == COMPLETE else [Statement(f"The training ended early: {printable(ended)}.", Level.CAUTION)]
     if found.trustworthy:
-        return []
-    told = [walk_words.untrusted(found.failed)] if shown else []
-    return [*told, *walk_words.failed(found)] if not shown else told
+        return told
+    return [*told, walk_words.untrusted(found.failed)] if shown else [*told, *walk_words.failed(found)]
 
 
 def _beside(standing: Standing) -> list[list[str]]:

@@ -107,8 +107,11 @@ def _spots(
 
 
 def _lead(found: Manifold, wrong: int) -> str:
-    text = f"Every case at its class code, coloured by what the network says; {counted(wrong, 'case')} of "
-    text += f"{len(found.ids):,} where it says otherwise than the label are crosses."
+    text = "Every case at its class code, coloured by what the network says; "
+    if wrong:
+        text += f"crosses are the {wrong:,} of {counted(len(found.ids), 'case')} where that is not the label."
+    else:
+        text += f"of {counted(len(found.ids), 'case')} none is called otherwise than labelled."
     if found.query is not None:
         text += " The ring is the image that was asked for, the line its walk, the diamond where the walk ends."
     return text

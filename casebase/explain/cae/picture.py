@@ -15,7 +15,8 @@ MARK = "synthetic"
 UNTRUSTED = "synthetic, untrusted"
 SIDE = 288
 """Synthetic pictures are enlarged to at least this, on the longer side, so that the mark can be read."""
-_INK, _PAPER = (255, 255, 255), (20, 22, 25)
+_INK, _PAPER = (255, 255, 255), (62, 64, 70)
+# The strip is lighter than a dark page and darker than a light one, so that it is seen to belong to the picture.
 
 
 def synthetic(image: Pixels, view: tuple[int, int], mark: str = MARK) -> Pixels:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from casebase import clock
 from casebase.association_pages import Swap
@@ -25,7 +26,15 @@ _SPARE = 4
 """Cases drawn for each that is needed, as files may be gone."""
 
 
-def swaps(view: AssociationView, album: Album, cases: Sequence[Case], seed: int) -> list[Swap]:
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """Edits, and the views ``(n, H, W, 3) uint8`` of their sources."""
+
+    swaps: Sequence[Swap]
+    views: NDArray[np.uint8]
+
+
+def sheet(view: AssociationView, album: Album, cases: Sequence[Case], seed: int) -> Sheet:
     """Edits in both directions between classes, of cases drawn at random whose files are there; fewer where few are."""
     pairs = _pairs(view.found.classes, cases, seed)
     looks = album.looks(list({case.id: case for pair in pairs for side in pair for case in side}.values())).looks
@@ -36,18 +45,23 @@ def swaps(view: AssociationView, album: Album, cases: Sequence[Case], seed: int)
         if source is not None and lender is not None:
             chosen.append((source, lender))
     if not chosen:
-        return []
-    codes = view.encode(np.stack([looks[source.id].view for source, _ in chosen]))
+        return Sheet([], np.zeros((0, *view.found.view, 3), np.uint8))
+    views = np.stack([looks[source.id].view for source, _ in chosen])
+    codes = view.encode(views)
     lent = view.codes(np.stack([looks[lender.id].view for _, lender in chosen]))
     rebuilt, edits = view.decode(codes.of_class, codes.individual), view.decode(lent, codes.individual)
     said = [view.judge(images) for images in (rebuilt, edits)]
-    return [
+    made = [
         _swap(
-            _Side(source, looks[source.id]), _Side(lender, looks[lender.id]), _Made(rebuilt[row], said[0][row]),
-            _Made(edits[row], said[1][row]), view,
+            _Side(source, looks[source.id]),
+            _Side(lender, looks[lender.id]),
+            _Made(rebuilt[row], said[0][row]),
+            _Made(edits[row], said[1][row]),
+            view,
         )
         for row, (source, lender) in enumerate(chosen)
-    ]  # fmt: skip
+    ]
+    return Sheet(made, views)
 
 
 def _pairs(classes: Sequence[str], cases: Sequence[Case], seed: int) -> list[tuple[list[Case], list[Case]]]:

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase.association import Direction, Standing
-from casebase.networks import linear_head
 from casebase.reading import printable
 
 Numbers = NDArray[np.float64]
@@ -157,6 +156,8 @@ def reader_called(train: NDArray[np.float32], train_class: Places, test: NDArray
 
     Classes weigh equally. None where training holds one class only.
     """
+    from casebase.networks import linear_head  # its library is slow to import, and the gates need none of it
+
     if len(np.unique(train_class)) < 2:
         return None
     many = int(train_class.max()) + 1

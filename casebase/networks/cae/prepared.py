@@ -33,11 +33,11 @@ def enough(labels: Sequence[str], predicted: Sequence[str], recipe: CaeRecipe, k
         )
     found = tuple(name for name in known if counts[name] >= FEWEST)
     if len(found) < 2:
+        more = ", …" if len(counts) > 4 else ""
         there = ", ".join(f"{printable(name)!r} has {n}" for name, n in counts.most_common(4))
-        called = "called" if recipe.target == PREDICTED else "labelled"
         raise DataError(
             f"class codes are swapped between classes of at least {FEWEST} cases each, and fewer than two have so many "
-            f"that are {called} so: {there}{', …' if len(counts) > 4 else ''}; index more images of a second class"
+            f"that are {_said(recipe)} so: {there}{more}; index more images of a second class"
         )
     return found
 
@@ -54,10 +54,15 @@ def _counted(labels: Sequence[str], predicted: Sequence[str], recipe: CaeRecipe)
 
 
 def _alone(counts: Mapping[str, int], labels: Sequence[str], recipe: CaeRecipe) -> str:
-    only = ", ".join(f"all {n} cases are called {printable(name)!r}" for name, n in counts.items())
+    said = _said(recipe)
+    only = ", ".join(f"all {n} cases are {said} {printable(name)!r}" for name, n in counts.items())
     several = len(set(labels))
     other = f"--target labels learns the {several} labels" if recipe.target == PREDICTED and several > 1 else ""
     return (
         "a class association embedding swaps what belongs to a class between two classes, and "
         f"{only or 'there is no case'}; {other or 'index images of a second class'}"
     )
+
+
+def _said(recipe: CaeRecipe) -> str:
+    return "called" if recipe.target == PREDICTED else "labelled"

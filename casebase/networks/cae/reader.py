@@ -40,7 +40,7 @@ class Tensors:
 
 
 class CaeReader:
-    """An association on the network it explains. Not for several threads at once."""
+    """An association on the network it explains; several threads may ask at once."""
 
     def __init__(self, network: ExplainedNetwork, found: Association, tensors: Tensors) -> None:
         self._network, self._found, self._nodes = network, found, tensors.nodes

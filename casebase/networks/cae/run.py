@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from casebase import clock
-from casebase.association import Standing
+from casebase.association import COMPLETE, Standing
 from casebase.errors import Diverged
 from casebase.networks.cae import checks, losses, sheets
 from casebase.networks.cae.coder import Coder
@@ -61,7 +61,7 @@ class Run:
         self.best: Standing | None = None
         self.log: list[Standing] = []
         self.step = 0
-        self.ended = "complete"
+        self.ended = COMPLETE
         self._spent, self._began = 0.0, clock.seconds()
 
     @property

@@ -14,7 +14,8 @@ from casebase.networks.cae.judging import Judges, swapped
 from casebase.reading import printable
 
 ROWS = 8
-SCALE_TO = 96
+LEAST_WIDE = 112
+"""Pixels of a column, so that its head has room."""
 HEADS = ("case", "synthetic: rebuilt", "synthetic: edited", "lender (case)")
 _HEAD, _GAP = 14, 4
 
@@ -39,7 +40,7 @@ def write(coder: Coder, among: Judges, path: Path) -> None:
 def sheet(columns: tuple[NDArray[np.uint8], ...]) -> Image.Image:
     """Columns ``(n, S, S, 3) uint8`` side by side under their heads."""
     side = columns[0].shape[1]
-    shown = max(side, side * (SCALE_TO // side)) if side < SCALE_TO else side
+    shown = side * -(-LEAST_WIDE // side)
     step = shown + _GAP
     page = Image.new("RGB", (len(columns) * step, _HEAD + len(columns[0]) * step), "white")
     pen = ImageDraw.Draw(page)

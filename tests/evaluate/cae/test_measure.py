@@ -48,7 +48,7 @@ def test_an_honest_editor_is_reassigned_and_keeps_its_sources(good: Evaluation) 
     ]  # fmt: skip
     own = {row["what"]: row for row in rows(good, "whose")}["swaps, in pixels"]
     assert (value(own["nearer"]) or 0.0) > 0.9
-    assert value(own["own"]) == 1.0
+    assert (value(own["own"]) or 0.0) > 0.9  # a dull spot lies near nothing: one image is nearer to another
     assert value(own["donor"]) == pytest.approx(1 / 12, abs=0.1)
     assert own["chance_donor"] == pytest.approx(1 / 12)
     (codes,) = rows(good, "codes")

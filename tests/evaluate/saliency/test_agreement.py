@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from casebase.errors import DataError, UsageError
 from casebase.evaluate.saliency import agreement
-from casebase.evaluate.saliency.agreement import best_iou, energy, iou, iou_curve, pointing, rank_accuracy
+from casebase.evaluate.saliency.agreement import auc, best_iou, energy, iou, iou_curve, pointing, rank_accuracy
 from casebase.evaluate.saliency.metric import BenchSettings, Scored
 from tests.evaluate.saliency.subjects import TOY_MAP, subject
 
@@ -98,6 +98,13 @@ def test_energy_takes_the_positive_mass() -> None:
     assert energy(values, LEFT) == pytest.approx(3 / 4)
     assert energy(np.zeros((2, 2)), LEFT) is None
     assert energy(-np.ones((2, 2)), LEFT) is None
+
+
+def test_pixel_auc_by_hand_with_ties_and_of_a_full_mask() -> None:
+    assert auc(np.array([[4.0, 1.0], [3.0, 2.0]]), LEFT) == 1.0
+    assert auc(np.array([[4.0, 3.0], [2.0, 1.0]]), LEFT) == pytest.approx(3 / 4)
+    assert auc(np.ones((2, 2)), LEFT) == 0.5
+    assert auc(np.ones((2, 2)), np.ones((2, 2), np.bool_)) is None
 
 
 def test_rank_accuracy_by_hand_and_with_ties() -> None:

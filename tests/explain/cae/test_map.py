@@ -30,7 +30,7 @@ def test_classes_are_counted_by_what_the_network_says_and_its_errors_are_crosses
     found = map_section(made(["a"] * 5 + ["b"] * 3, ["a"] * 4 + ["b"] * 3 + ["a"]))
     assert [(one.name, one.cases, one.errors) for one in found.spots] == [("a", 5, 1), ("b", 3, 1)]
     assert [(len(one.points), len(one.wrong)) for one in found.spots] == [(4, 1), (2, 1)]
-    assert "2 cases of 8" in found.lead
+    assert "crosses are the 2 of 8 cases" in found.lead
     drawn = map_svg(found)
     assert drawn.count("crosses") == 2
     assert "a: 5 cases, 1 wrong" in drawn

@@ -15,12 +15,13 @@ from PIL import Image
 
 from casebase.errors import StorageFailed, UsageError
 from casebase.explain.cae import gallery
+from casebase.explain.cae.coordinates import coordinates
 from casebase.explain.cae.manifolds import manifold
 from casebase.explain.cae.pages import AssociationPages
 from casebase.explain.cae.section import absent
 from casebase.explain.render_html import HtmlRenderer
 from casebase.explanations import Level, Statement
-from tests.explain.cae.planted import BRIGHT, standing, three
+from tests.explain.cae.planted import BRIGHT, PLAIN, seen, standing, three
 from tests.explain.cae.showing import FACTS, FAILED, coded, map_of, named, page_of
 from tests.explain.test_render_html import EVIL, Page
 from tests.explained import Made
@@ -144,6 +145,19 @@ def test_the_checkpoint_that_was_kept_is_marked_in_the_log() -> None:
     log = [standing(iteration=50), standing(iteration=100)]
     table = gallery.page(replace(view.found, log=log, standing=log[1]), FACTS, manifold=None).log
     assert [row[0] for row in table.rows] == ["50", "● 100"]
+
+
+def test_what_each_number_of_the_code_does_is_a_table_by_size() -> None:
+    view = three()
+    moved = coordinates(view, np.concatenate([seen(red=120), seen((1, 1), red=140)]))
+    page = gallery.page(view.found, FACTS, manifold=map_of(view), coordinates=moved)
+    assert [row[0] for row in page.effects.rows] == ["0", "1"]
+    assert page.effects.rows[0][2] in (PLAIN, BRIGHT)
+    down, up = page.effects.rows[0][3:5]
+    assert {down[0], up[0]} == {"−", "+"}
+    assert "over 2 images" in page.effects.note
+    assert page.to_dict()["effects"]["synthetic"] is True
+    assert "What each number of the code does" in WRITER.page(page)
 
 
 def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from casebase.association_pages import AssociationPage, WalkPage
-from casebase.cli.render_cae_show import terminal_association, terminal_walk
+from casebase.cli.render_cae import terminal_association, terminal_walk
 from casebase.cli.render_terminal import terminal
 from casebase.explain.cae.section import absent
 from casebase.explanations import Statement
