@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from casebase import hashing
 from casebase.data_audit import CopyGroup, Pair, Seen
 from casebase.evaluate.data_audit import candidates
-from casebase.evaluate.data_audit.looks import FLAT, WHOLE, Whitening, cut, cut_each, whitening
+from casebase.evaluate.data_audit.looks import FLAT, GRID, WHOLE, Whitening, cut, cut_each, whitening
 
 BYTES, PIXELS, NEAR, CROP = "bytes", "pixels", "near", "crop"
 BITS = 10
@@ -23,7 +23,6 @@ ALIKE_CROP = 0.80
 """The same where a part had to be searched for: many alignments were tried, so chance is better at it."""
 EMBEDDING = 0.25
 """With a network, pictures whose embeddings lie further apart (1 - cosine) are not called one photograph."""
-HOPELESS = 0.15
 WHOLE_AREA = 0.97
 MOST_FOR_CROPS = 50_000
 """Above, crops are not searched for: the blocks would take longer than decoding."""
@@ -117,9 +116,11 @@ def _keep(
 MOVES = np.array([
     (1, 0, 1, 0), (-1, 0, -1, 0), (0, 1, 0, 1), (0, -1, 0, -1), (1, 1, -1, -1), (-1, -1, 1, 1),
     (1, 0, 0, 0), (-1, 0, 0, 0), (0, 1, 0, 0), (0, -1, 0, 0), (0, 0, 1, 0), (0, 0, -1, 0), (0, 0, 0, 1), (0, 0, 0, -1),
-], np.float64)  # fmt: skip
+], np.intp)  # fmt: skip
 """Shifts, both sizes at once, and each edge by itself."""
-STEPS = (0.04, 0.04, 0.02, 0.02, 0.01, 0.01)
+WHOLE_GRID = (0, 0, GRID, GRID)
+STEPS = ((4, 0.15), (4, 0.20), (2, 0.30), (2, 0.40), (1, 0.50), (1, 0.60))
+"""Steps on the grid, and what a pair must have reached before to be tried further."""
 
 
 def aligned(
@@ -127,29 +128,28 @@ def aligned(
 ) -> tuple[Places, Scores, Boxes]:
     """Move each box over ``other`` until it looks most like the whole of ``one``: rows kept, scores and boxes.
 
-    By steps from 4 % of a side down to 1 %, the best of 14 moves each. Pairs that begin without any likeness go.
+    By steps from 4 % of a side down to 1 %, the best of 14 moves each. Pairs that stay without any likeness go.
     """
-    here = boxes.copy()
+    kept = np.arange(len(ones))
+    here = np.rint(boxes * GRID).astype(np.intp)  # (m, 4)
     score = _alike(minis, looks, common, ones, others, here)
-    kept = np.flatnonzero(score >= HOPELESS)
-    here, score = here[kept], score[kept]
-    for step in STEPS:
-        tries = np.clip(here[:, None] + step * MOVES[None], 0.0, 1.0)  # (m, 14, 4)
-        wide = np.minimum(tries[..., 2] - tries[..., 0], tries[..., 3] - tries[..., 1])
-        flat = tries.reshape(-1, 4)
+    for step, least in STEPS:
+        going = np.flatnonzero(score >= least)
+        kept, here, score = kept[going], here[going], score[going]
+        tries = np.clip(here[:, None] + step * MOVES[None], 0, GRID)  # (m, 14, 4)
+        small = np.minimum(tries[..., 2] - tries[..., 0], tries[..., 3] - tries[..., 1]) < GRID // 2
+        tries[small] = WHOLE_GRID
         each = np.repeat(kept, len(MOVES))
-        scores = _alike(minis, looks, common, ones[each], others[each], flat).reshape(-1, len(MOVES))
-        scores[wide < 0.5] = -1.0
-        best = scores.argmax(axis=1) if len(scores) else np.empty(0, np.intp)
-        rows = np.arange(len(best))
+        scores = _alike(minis, looks, common, ones[each], others[each], tries.reshape(-1, 4)).reshape(-1, len(MOVES))
+        best, rows = scores.argmax(axis=1), np.arange(len(kept))
         better = scores[rows, best] > score
         here[better] = tries[rows, best][better]
         score = np.where(better, scores[rows, best], score)
-    return kept, score, here
+    return kept, score, here / GRID
 
 
 def _alike(
-    minis: NDArray[np.uint8], looks: NDArray[np.float32], common: Whitening, ones: Places, others: Places, boxes: Boxes
+    minis: NDArray[np.uint8], looks: NDArray[np.float32], common: Whitening, ones: Places, others: Places, boxes: Places
 ) -> Scores:
     scores = np.empty(len(ones), np.float32)
     for start in range(0, len(ones), PIECE):
