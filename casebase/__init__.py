@@ -5,8 +5,8 @@
 '0.1.0'
 
 ``open`` and ``create`` give a :class:`casebase.api.Base`: ``index``, ``query``, ``explain``, ``stats``, ``verify``,
-``repair``. ``generate`` and ``pair`` make sets of generated images. Every error is a
-:class:`casebase.errors.CasebaseError`.
+``repair``. ``audit_data`` looks at a data set before any training, ``generate`` and ``pair`` make one of generated
+images. Every error is a :class:`casebase.errors.CasebaseError`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from casebase.errors import CasebaseError
 
 if TYPE_CHECKING:
     from casebase.api import Base
+    from casebase.data_audit import DataAudit
     from casebase.datasets import Generated, Paired
 
 __version__ = "0.1.0"
-__all__ = ["CasebaseError", "__version__", "create", "generate", "open", "pair"]
+__all__ = ["CasebaseError", "__version__", "audit_data", "create", "generate", "open", "pair"]
 
 
 def open(path: str | Path | None = None, **flags: object) -> Base:  # noqa: A001  # the name users expect, as in gzip.open
@@ -49,6 +50,22 @@ def create(
 
     choice = ModelChoice(model=model, weights=None if weights is None else Path(weights))
     return Base(settings.load(path, flags), create=True, model=choice)
+
+
+def audit_data(
+    data: str | Path, *, model: str | None = None, weights: str | Path | None = None, **flags: object
+) -> DataAudit:
+    """What is wrong with a data set, before any training: leaks, copies, unreadable files, balance, groups.
+
+    ``data`` is a folder of class folders or a manifest; ``model`` and ``weights`` name a network that checks copies.
+    ``flags`` are settings, as in :func:`open`. The result has ``findings``, ``to_dict()`` and ``save("page.html")``.
+    """
+    from casebase import api, settings
+
+    choice = None
+    if model is not None or weights is not None:
+        choice = api.ModelChoice(model=model, weights=None if weights is None else Path(weights))
+    return api.audit_data(settings.load(None, flags), data, choice)
 
 
 def generate(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from casebase.api.alone import (
+    audit_data,
     check,
+    check_audit,
     check_data,
     check_maps,
     check_out,
@@ -20,6 +22,7 @@ from casebase.api.base import Base
 from casebase.api.first_look import Demo, demo
 from casebase.api.inputs import IndexOptions, data_of
 from casebase.association import Association
+from casebase.data_audit import DataAudit
 from casebase.datasets import Generated, Paired
 from casebase.dossiers import Dossier
 from casebase.evaluate import BenchSettings, CaeOptions, PrototypeOptions, SaliencyOptions, TwinOptions
@@ -53,6 +56,7 @@ __all__ = [
     "CaeOptions",
     "CaeProgress",
     "CaeRecipe",
+    "DataAudit",
     "Demo",
     "Dossier",
     "ErrorsChoice",
@@ -79,7 +83,9 @@ __all__ = [
     "TrainOptions",
     "Trained",
     "TwinOptions",
+    "audit_data",
     "check",
+    "check_audit",
     "check_data",
     "check_maps",
     "check_out",

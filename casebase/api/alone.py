@@ -12,6 +12,7 @@ import casebase
 from casebase import clock, settings, wiring
 from casebase.api.base import Base
 from casebase.api.inputs import Image, IndexOptions, data_of, decoded
+from casebase.data_audit import DataAudit
 from casebase.datasets import Generated, Paired
 from casebase.errors import StorageFailed
 from casebase.evaluate import SaliencyOptions
@@ -53,6 +54,28 @@ def check_maps(folder: str | Path) -> None:
 def check_summary(target: str | Path) -> None:
     """Raise where a summary cannot be saved to a folder, or to a file ending in .html: as :func:`check_out`."""
     wiring.check_summary(Path(target))
+
+
+def check_audit(target: str | Path) -> None:
+    """Raise where the page of an audit cannot be saved to a file, before the work: as :func:`check_out`."""
+    wiring.check_audit(Path(target))
+
+
+def audit_data(
+    chosen: settings.Settings,
+    data: str | Path,
+    model: ModelChoice | None = None,
+    *,
+    progress: bool | Progress = False,
+    announce: Callable[[str], None] = lambda line: None,
+) -> DataAudit:
+    """Leaks, copies, unreadable files, balance and groups of a data set, before any training; no base is needed.
+
+    With a ``model``, copies that are no exact ones are checked by its embedding too. Raises ``DataError``, and all
+    errors of loading a network.
+    """
+    told = progress if callable(progress) else lines() if progress else lambda done, total, skipped: None
+    return wiring.audit_data(chosen, Path(data), model, progress=told, announce=announce)
 
 
 def saliency(

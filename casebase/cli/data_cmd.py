@@ -1,4 +1,4 @@
-"""``casebase data``: sets of images before any training."""
+"""``casebase data``: data sets before any training; ``generate`` and ``pair``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from casebase.cli.screen import Screen
     from casebase.datasets import Generated, Paired
 
-HELP = "Make sets of images: generated ones, and pairs of classes through one pipeline."
+HELP = "Data sets before any training."
 SHOWN = 5
 app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None)
 

@@ -17,6 +17,7 @@ from casebase.cli import (
     cae_cmd,
     cae_show_cmd,
     cases_cmd,
+    data_audit_cmd,
     data_cmd,
     demo_cmd,
     errors_cmd,
@@ -59,6 +60,7 @@ app.command("repair")(upkeep_cmd.repair)
 app.command("doctor")(upkeep_cmd.doctor)
 app.command("config")(upkeep_cmd.config)
 app.add_typer(cases_cmd.app, name="cases")
+data_cmd.app.command("audit")(data_audit_cmd.audit)
 app.add_typer(data_cmd.app, name="data")
 evaluate_cmd.app.command("saliency")(evaluate_saliency_cmd.saliency)
 evaluate_cmd.app.command("prototypes")(evaluate_prototypes_cmd.prototypes)
