@@ -91,6 +91,14 @@ def test_both_classes_went_through_one_pipeline(call: Call, sets: Path, tmp_path
     assert len({row["source"] for row in found}) == len(found)
 
 
+def test_the_leak_that_the_audit_finds_is_gone_afterwards(call: Call, sets: Path, tmp_path: Path) -> None:
+    listed = [f"{kind}/{path.name},{kind}" for kind in ("real", "fake") for path in sorted((sets / kind).iterdir())]
+    (sets / "both.csv").write_text("\n".join(["path,label", *listed]), encoding="utf-8")
+    assert call("data", "audit", sets / "both.csv", "--strict").expect(3)
+    call(*line(sets, tmp_path / "study")).expect(0)
+    call("data", "audit", tmp_path / "study", "--strict").expect(0)
+
+
 def test_the_same_arguments_give_the_same_bytes(call: Call, sets: Path, tmp_path: Path) -> None:
     out = tmp_path / "study"
     call(*line(sets, out, "--seed", 3)).expect(0)
