@@ -145,7 +145,9 @@ def show_generated(done: Generated, screen: Screen) -> None:
 
     out, made = screen.out(), done.settings
     folder = printable(str(done.folder))
-    out.print(Text(f"{len(done.images)} synthetic images in {folder}, {done.made} made now"), soft_wrap=True)
+    n = len(done.images)
+    told = f"{n} synthetic {'image' if n == 1 else 'images'} in {folder}, {done.made} made now"
+    out.print(Text(told), soft_wrap=True)
     eta = "" if made["eta"] is None else f", eta {made['eta']:g}"
     item(out, "pipeline", f"{made['pipeline']} ({made['weights']}, revision {made['revision'] or 'none'})")
     item(out, "sampling", f"{made['scheduler']}, {made['steps']} steps{eta}, {made['dtype']}, {made['library']}")

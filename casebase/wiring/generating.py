@@ -162,8 +162,8 @@ def _expected(
     total = step * sampler.steps * len(missing) / batch
     width, height = sampler.size
     announce(
-        f"{len(missing)} images of {width}x{height} pixels to make{there}: {sampler.steps} steps each, one step of "
-        f"{batch} at once took {step:.2g} s on {sampler.device}, so about {clock.lasting(total)} in all"
+        f"{len(missing)} {'image' if len(missing) == 1 else 'images'} of {width}x{height} pixels to make{there}: "
+        f"{sampler.steps} steps each, one step of {batch} at once took {step:.2g} s on {sampler.device}, so about {clock.lasting(total)} in all"
     )
     return total
 
