@@ -19,7 +19,7 @@ BITS = 10
 SIDE, FLOOR = 16, 0.1
 ALIKE = 0.70
 """Pictures that correlate so much, aligned and freed of what the set shares, are one photograph."""
-ALIKE_CROP = 0.80
+ALIKE_CROP = 0.88
 """The same where a part had to be searched for: many alignments were tried, so chance is better at it."""
 EMBEDDING = 0.25
 """With a network, pictures whose embeddings lie further apart (1 - cosine) are not called one photograph."""
@@ -119,7 +119,7 @@ MOVES = np.array([
 ], np.intp)  # fmt: skip
 """Shifts, both sizes at once, and each edge by itself."""
 WHOLE_GRID = (0, 0, GRID, GRID)
-STEPS = ((4, 0.15), (4, 0.20), (2, 0.30), (2, 0.40), (1, 0.50), (1, 0.60))
+STEPS = ((4, 0.20), (4, 0.25), (2, 0.30), (2, 0.40), (1, 0.50), (1, 0.60))
 """Steps on the grid, and what a pair must have reached before to be tried further."""
 
 
