@@ -12,6 +12,7 @@ from casebase import hashing
 from casebase.data_audit import CopyGroup, Pair, Seen
 from casebase.evaluate.data_audit import candidates
 from casebase.evaluate.data_audit.looks import FLAT, GRID, WHOLE, Whitening, cut, cut_each, whitening
+from casebase.explain.album import in_threads
 
 BYTES, PIXELS, NEAR, CROP = "bytes", "pixels", "near", "crop"
 BITS = 10
@@ -80,13 +81,16 @@ def _near(pictures: Sequence[Seen], minis: NDArray[np.uint8], *, crops: bool) ->
         _keep(found, pictures, one, other, np.einsum("nd,nd->n", looks[one], looks[other]), None)
     if not crops:
         return list(found.values()), tried
-    for one, other, box in candidates.by_parts(minis):
-        tried += len(one)
-        for piece in range(0, len(one), PIECE):
-            part = slice(piece, piece + PIECE)
-            a, b = one[part], other[part]
-            kept, score, where = aligned(minis, looks, common, a, b, box[part])
-            _keep(found, pictures, a[kept], b[kept], score, where)
+    parts = candidates.Parts(minis)
+
+    def search(start: int) -> tuple[int, Places, Places, Scores, Boxes]:
+        one, other, box = parts.block(start)
+        kept, score, where = aligned(minis, looks, common, one, other, box)
+        return len(one), one[kept], other[kept], score, where
+
+    for count, one, other, score, where in in_threads(search, parts.starts):
+        tried += count
+        _keep(found, pictures, one, other, score, where)
     return list(found.values()), tried
 
 
