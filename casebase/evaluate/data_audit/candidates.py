@@ -60,27 +60,30 @@ def by_hash(hashes: Hashes, bound: int) -> Iterator[tuple[Places, Places]]:
                 yield np.minimum(one[near], other[near]), np.maximum(one[near], other[near])
 
 
-def by_parts(minis: NDArray[np.uint8]) -> Iterator[tuple[Places, Places, NDArray[np.float64]]]:
-    """Pairs (one, other, box): the whole of ``one`` looks like the part ``box (m, 4)`` of ``other``, in pieces."""
-    parts = boxes()
-    seen = cut(minis, WHOLE, COARSE_SIDE)
-    common = whitening(spread(seen), COARSE_FLOOR, COARSE_KEPT)
-    looks = [common.of(cut(minis, box, COARSE_SIDE)) for box in parts]
-    places = np.array(parts)
-    for start in range(0, len(minis), BLOCK):
-        block = looks[0][start : start + BLOCK]
+class Parts:
+    """Finds pairs of which the whole of one picture looks like a part of the other, block by block."""
+
+    def __init__(self, minis: NDArray[np.uint8]) -> None:
+        parts = boxes()
+        common = whitening(spread(cut(minis, WHOLE, COARSE_SIDE)), COARSE_FLOOR, COARSE_KEPT)
+        self._looks = [common.of(cut(minis, box, COARSE_SIDE)) for box in parts]  # of each part (n, 32)
+        self._boxes = np.array(parts)
+        self.starts = range(0, len(minis), BLOCK)
+
+    def block(self, start: int) -> tuple[Places, Places, NDArray[np.float64]]:
+        """Pairs (one, other, box) for a block of pictures: each looks like the part ``box (m, 4)`` of other."""
+        block = self._looks[0][start : start + BLOCK]
         found: list[tuple[Places, Places, Places, Matrix]] = []
-        for number, look in enumerate(looks):
-            alike = block @ look.T  # (block, n)
-            one, other = np.nonzero(alike >= LIKELY)
-            score = alike[one, other]
+        for number, look in enumerate(self._looks):
+            alike = (block @ look.T).ravel()  # (block * n,)
+            hit = np.flatnonzero(alike >= LIKELY)
+            one, other = np.divmod(hit, len(look))
             # the whole with the whole: each pair once, none with itself
             keep = other > one + start if number == 0 else other != one + start
-            found.append((one[keep] + start, other[keep], np.full(int(keep.sum()), number), score[keep]))
+            found.append((one[keep] + start, other[keep], np.full(int(keep.sum()), number), alike[hit[keep]]))
         one, other, part, score = (np.concatenate(column) for column in zip(*found, strict=True))
         kept = _best(one, other, score)
-        if len(kept):
-            yield one[kept], other[kept], places[part[kept]]
+        return one[kept], other[kept], self._boxes[part[kept]]
 
 
 def spread(values: Matrix) -> Matrix:

@@ -12,6 +12,7 @@ from casebase import hashing
 from casebase.data_audit import CopyGroup, Pair, Seen
 from casebase.evaluate.data_audit import candidates
 from casebase.evaluate.data_audit.looks import FLAT, GRID, WHOLE, Whitening, cut, cut_each, whitening
+from casebase.explain.album import in_threads
 
 BYTES, PIXELS, NEAR, CROP = "bytes", "pixels", "near", "crop"
 BITS = 10
@@ -19,7 +20,7 @@ BITS = 10
 SIDE, FLOOR = 16, 0.1
 ALIKE = 0.70
 """Pictures that correlate so much, aligned and freed of what the set shares, are one photograph."""
-ALIKE_CROP = 0.80
+ALIKE_CROP = 0.88
 """The same where a part had to be searched for: many alignments were tried, so chance is better at it."""
 EMBEDDING = 0.25
 """With a network, pictures whose embeddings lie further apart (1 - cosine) are not called one photograph."""
@@ -80,13 +81,16 @@ def _near(pictures: Sequence[Seen], minis: NDArray[np.uint8], *, crops: bool) ->
         _keep(found, pictures, one, other, np.einsum("nd,nd->n", looks[one], looks[other]), None)
     if not crops:
         return list(found.values()), tried
-    for one, other, box in candidates.by_parts(minis):
-        tried += len(one)
-        for piece in range(0, len(one), PIECE):
-            part = slice(piece, piece + PIECE)
-            a, b = one[part], other[part]
-            kept, score, where = aligned(minis, looks, common, a, b, box[part])
-            _keep(found, pictures, a[kept], b[kept], score, where)
+    parts = candidates.Parts(minis)
+
+    def search(start: int) -> tuple[int, Places, Places, Scores, Boxes]:
+        one, other, box = parts.block(start)
+        kept, score, where = aligned(minis, looks, common, one, other, box)
+        return len(one), one[kept], other[kept], score, where
+
+    for count, one, other, score, where in in_threads(search, parts.starts):
+        tried += count
+        _keep(found, pictures, one, other, score, where)
     return list(found.values()), tried
 
 
@@ -119,7 +123,7 @@ MOVES = np.array([
 ], np.intp)  # fmt: skip
 """Shifts, both sizes at once, and each edge by itself."""
 WHOLE_GRID = (0, 0, GRID, GRID)
-STEPS = ((4, 0.15), (4, 0.20), (2, 0.30), (2, 0.40), (1, 0.50), (1, 0.60))
+STEPS = ((4, 0.20), (4, 0.25), (2, 0.30), (2, 0.40), (1, 0.50), (1, 0.60))
 """Steps on the grid, and what a pair must have reached before to be tried further."""
 
 
