@@ -153,17 +153,17 @@ def _expected(
     sampler: Sampler, missing: Sequence[int], options: GenerateOptions, announce: Callable[[str], None], count: int
 ) -> float | None:
     """Time one step and say what that means for all of them, before the first image."""
-    there = f"; {count - len(missing)} of {count} are there" if len(missing) < count else ""
     if not missing:
-        announce(f"all {count} images are there")
+        announce("all images are there")
         return None
-    batch = min(options.batch_size, len(missing))
+    n, batch = len(missing), min(options.batch_size, len(missing))
     step = sampler.seconds_a_step(batch)
-    total = step * sampler.steps * len(missing) / batch
+    total = step * sampler.steps * n / batch
     width, height = sampler.size
+    there = f"; {count - n} of {count} are there" if n < count else ""
     announce(
-        f"{len(missing)} {'image' if len(missing) == 1 else 'images'} of {width}x{height} pixels to make{there}: "
-        f"{sampler.steps} steps each, one step of {batch} at once took {step:.2g} s on {sampler.device}, so about {clock.lasting(total)} in all"
+        f"{n} {'image' if n == 1 else 'images'} of {width}x{height} pixels to make{there}: {sampler.steps} steps each, "
+        f"one step of {batch} at once took {step:.2g} s on {sampler.device}, so about {clock.lasting(total)} in all"
     )
     return total
 
