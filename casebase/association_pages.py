@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from casebase.answers import Neighbour, Prediction, finite
 from casebase.association import Association, Coordinates, Manifold, Walk
 from casebase.errors import UsageError
-from casebase.explanations import Figure, Pixels, Scale, Statement
+from casebase.explanations import Figure, Grid, Pixels, Scale, Statement
 
 if TYPE_CHECKING:
-    from casebase.ports import AssociationWriter
+    from casebase.writers import AssociationWriter
 
 SCHEMA = "casebase.walk/1"
 
@@ -151,15 +151,6 @@ class WalkPage:
 
     def _repr_html_(self) -> str:
         return "" if self.writer is None else self.writer.inline(self)
-
-
-@dataclass(frozen=True, eq=False)
-class Grid:
-    """A table of text: column heads, rows, and the note above it."""
-
-    heads: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str
 
 
 @dataclass(frozen=True, eq=False)

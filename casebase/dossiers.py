@@ -18,7 +18,7 @@ from casebase.parts import Part
 from casebase.reading import printable
 
 if TYPE_CHECKING:
-    from casebase.ports import DossierWriter
+    from casebase.writers import DossierWriter
 
 SCHEMA = "casebase.errors/1"
 INDEX, DATA, TABLE = "index.html", "errors.json", "errors.csv"

@@ -13,7 +13,7 @@ from casebase.explanations import Statement
 from casebase.reading import percent, printable
 
 if TYPE_CHECKING:
-    from casebase.ports import EvaluationWriter
+    from casebase.writers import EvaluationWriter
 
 
 @dataclass(frozen=True, slots=True)

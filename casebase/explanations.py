@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from casebase.answers import Neighbour, Retrieval, finite
 from casebase.association import Association, Walk
 from casebase.errors import UsageError
-from casebase.ports import Renderer
 from casebase.prototypes import Parts
+from casebase.writers import Renderer
 
 if TYPE_CHECKING:
     from casebase.association_pages import WalkSection
@@ -334,6 +334,15 @@ class Scale:
     pixels: Pixels
     low: str
     high: str
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A table of text: column heads, rows, and the note that stands with it."""
+
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from casebase.errors import UsageError
 from casebase.explanations import Deletion, Figure, SaliencyMap, Scale, Statement
 
 if TYPE_CHECKING:
-    from casebase.ports import MapsWriter
+    from casebase.writers import MapsWriter
 
 SCHEMA = "casebase.saliency/1"
 PAGE, DATA = "index.html", "saliency.json"

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from casebase.answers import Prediction, finite
 from casebase.cases import Case
 from casebase.errors import UsageError
-from casebase.explanations import Figure, Pixels, Scale, Statement
+from casebase.explanations import Figure, Grid, Pixels, Scale, Statement
 from casebase.prototypes import Parts, PrototypeSet
 
 if TYPE_CHECKING:
-    from casebase.ports import PrototypeWriter
+    from casebase.writers import PrototypeWriter
 
 SCHEMA = "casebase.parts/1"
 
@@ -168,15 +168,6 @@ class ClassPrototypes:
 
 
 @dataclass(frozen=True, eq=False)
-class StageTable:
-    """The log of a training: column heads and rows of text, the note below it."""
-
-    heads: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str
-
-
-@dataclass(frozen=True, eq=False)
 class PrototypesPage:
     """The prototypes of a network with their sources. Nothing is written until :meth:`save`."""
 
@@ -187,7 +178,7 @@ class PrototypesPage:
     seen: str
     warnings: Sequence[Statement]
     classes: Sequence[ClassPrototypes]
-    stages: StageTable
+    stages: Grid
     reading: Sequence[Statement]
     facts: Mapping[str, str]
     synthetic: str | None = None

@@ -15,7 +15,7 @@ from casebase.explanations import Statement
 from casebase.spaces import NETWORK_SPACE
 
 if TYPE_CHECKING:
-    from casebase.ports import SummaryWriter
+    from casebase.writers import SummaryWriter
 
 SCHEMA = "casebase.summary/1"
 PAGE, DATA = "index.html", "summary.json"

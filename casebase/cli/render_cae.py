@@ -10,10 +10,10 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from casebase.association_pages import AssociationPage, Curve, Grid, MapSection, Still, WalkPage, WalkSection
+from casebase.association_pages import AssociationPage, Curve, MapSection, Still, WalkPage, WalkSection
 from casebase.cli.half_blocks import colourful, half_blocks
 from casebase.cli.lines import Lines
-from casebase.explanations import Statement
+from casebase.explanations import Grid, Statement
 from casebase.reading import percent
 
 FRAME = 10

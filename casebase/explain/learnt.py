@@ -80,7 +80,7 @@ class Learnt:
             return gallery.page(view.found, facts, manifold=None)
         placed = manifold(coded, projection, seed=seed)
         samples = sheet(view, self._album, coded.aside or coded.cases, seed)
-        moved = coordinates(view, samples.views) if len(samples.views) else None
+        moved = coordinates(view, samples.views) if len(samples.views) and len(view.nodes.codes) else None
         return gallery.page(view.found, facts, manifold=placed, swaps=samples.swaps, coordinates=moved, seed=seed)
 
     def _prototypes(self) -> Evidence:

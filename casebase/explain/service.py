@@ -81,7 +81,8 @@ class Explainer:
 
     A case whose file is gone or has changed is shown by its thumbnail, without maps, and a warning says so. The
     network is left as it was. What is kept between calls is bounded (about 200 MB). With ``prototypes`` an explanation
-    also has ``parts``; ``cases`` then finds their source cases by id. With an ``association`` it also has a ``walk``.
+    also has ``parts``; ``cases`` then finds their source cases by id. With an ``association`` it also has a ``walk``;
+    ``no_association`` says why there is none where the base has one.
     """
 
     def __init__(
@@ -95,13 +96,14 @@ class Explainer:
         prototypes: PrototypeView | None = None,
         cases: Cases = lambda ids: {},
         association: AssociationView | None = None,
+        no_association: str | None = None,
     ) -> None:
         self._network = network
         self._album = Album(network.preprocess, thumbnail, megapixels=megapixels)
         self._passes = Passes(network, classes)
         self._sample = sample
         self._evidence = None if prototypes is None else Evidence(prototypes, cases, self._album)
-        self._association = association
+        self._association, self._no_association = association, no_association
         self._walks = None if association is None else Walks(association)
         self.learnt = Learnt(self._passes, self._album, self._evidence, association)
         self._settings: dict[tuple[bool, int], tuple[MethodSettings, Mapping[str, str]]] = {}
@@ -119,7 +121,9 @@ class Explainer:
         background = mapping.entry(method).background
         key = (background, seed)
         if key not in self._settings:
-            plain = MethodSettings(seed=seed, sign=mapping.SIGN, association=self._association)
+            plain = MethodSettings(
+                seed=seed, sign=mapping.SIGN, association=self._association, no_association=self._no_association
+            )
             self._settings[key] = self._background(plain) if background else (plain, {})
         return self._settings[key]
 

@@ -144,7 +144,8 @@ class Sampler:
                 sample = self._step(moment, sample, generators)
                 stepped()
         if not bool(torch.isfinite(sample).all()):
-            raise ModelError(f"the images are not finite numbers in {self.dtype}; take --dtype bf16 or fp32")
+            advice = "the weights are damaged, fetch them again" if self.dtype == "fp32" else "take --dtype fp32"
+            raise ModelError(f"the images are not finite numbers in {self.dtype}; {advice}")
         scaled = (sample.float() / 2 + 0.5).clamp(0, 1).cpu()
         levels = (scaled * 255).round().to(torch.uint8).permute(0, 2, 3, 1)  # (N, H, W, C)
         return [Image.fromarray(one.expand(-1, -1, 3).contiguous().numpy()) for one in levels]

@@ -71,10 +71,11 @@ class Explainers:
         digests = store.prototype_digest(), store.association_digest()
         held = self._held.get(space)
         if held is None or held.network is not explained or held.digests != digests:
-            problems: list[str] = []
-            prototypes = _unless(lambda: prototype_view(store, explained), "no prototypes are shown", problems)
-            association = _unless(lambda: association_view(store, explained), "no walk is shown", problems)
-            made = self._made(store, networks, explained, prototypes, association)
+            prototypes, no_prototypes = unless(lambda: prototype_view(store, explained))
+            association, no_association = unless(lambda: association_view(store, explained))
+            made = self._made(store, networks, explained, prototypes, association, no_association)
+            kept_away = {"no prototypes are shown": no_prototypes, "no walk is shown": no_association}
+            problems = [f"{what}: {why}" for what, why in kept_away.items() if why is not None]
             held = _Held(explained, digests, made, problems)
             self._held[space] = held
         return held.explainer, list(held.problems)
@@ -96,17 +97,18 @@ class Explainers:
         explained: ExplainedNetwork,
         prototypes: PrototypeView | None = None,
         association: AssociationView | None = None,
+        no_association: str | None = None,
     ) -> Explainer:
         return Explainer(
             explained, networks.classifier.classes, thumbnails(store), megapixels=self._settings.max_megapixels,
             sample=partial(random_cases, store), prototypes=prototypes, cases=store.get, association=association,
+            no_association=no_association,
         )  # fmt: skip
 
 
-def _unless(made: Callable[[], V | None], what: str, problems: list[str]) -> V | None:
-    """What was made; None and a sentence where it could not be: nobody asked for it, so it is said and left out."""
+def unless(made: Callable[[], V | None]) -> tuple[V | None, str | None]:
+    """What was made, or why it could not be: nobody need have asked for it, so it is said and left out."""
     try:
-        return made()
+        return made(), None
     except (FingerprintMismatch, ModelError) as error:
-        problems.append(f"{what}: {error}")
-        return None
+        return None, str(error)

@@ -10,12 +10,12 @@ from casebase.errors import UsageError
 from casebase.evaluate import CaeOptions, PrototypeOptions, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
 from casebase.explanations import Level, Statement
-from casebase.ports import EvaluationWriter
 from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.storage.writing import SqlCaseStore
 from casebase.wiring import cae_bench, prototype_bench, saliency_bench
 from casebase.wiring.asking import networks_of
+from casebase.writers import EvaluationWriter
 
 EVALUATIONS = ("model", "twins", "saliency", "prototypes", "cae")
 """What can be evaluated; each kind is a command of ``casebase evaluate`` too."""

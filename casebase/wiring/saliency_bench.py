@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from casebase.errors import FingerprintMismatch, ModelError, UsageError
+from casebase.errors import UsageError
 from casebase.evaluate.saliency.options import ALL, NO_WEIGHTS, SaliencyOptions
 from casebase.evaluations import Evaluation
 from casebase.reading import printable
@@ -18,13 +18,13 @@ from casebase.settings import Settings
 from casebase.storage.writing import SqlCaseStore
 from casebase.wiring.association import association_view
 from casebase.wiring.bench_images import images_of
+from casebase.wiring.explaining import unless
 
 if TYPE_CHECKING:
     from casebase.evaluate.saliency.bench import BenchNetwork, Plan
     from casebase.evaluate.saliency.metric import Metric
     from casebase.explain.saliency.method import Method
     from casebase.networks.explained import ExplainedNetwork
-    from casebase.ports import AssociationView
 
 KEPT = "saliency"
 """Folder of a base that remembers maps and scores."""
@@ -53,7 +53,10 @@ def compare(
     images, notes, masks = images_of(settings, options, store)
     networks = networks_for(settings, options, store)
     if store is not None and not options.models and any(method.association for method in plan.methods):
-        plan = replace(plan, chosen=replace(plan.chosen, association=_association(store, networks[0], announce)))
+        found, why = unless(lambda: association_view(store, networks[0].load()))
+        plan = replace(plan, chosen=replace(plan.chosen, association=found, no_association=why))
+        if why is not None:  # the rows of other methods need not wait for it
+            announce(f"no map of a counterfactual: {why}")
     folder = options.kept if options.kept is not None else None if store is None else store.folder / KEPT
     for note in notes:
         announce(note)
@@ -105,15 +108,6 @@ def _metrics(options: SaliencyOptions) -> list[Metric]:
     if blind:
         raise UsageError(f"{', '.join(blind)} needs masks of the objects: name them with --masks, or leave it out")
     return found
-
-
-def _association(store: SqlCaseStore, network: BenchNetwork, announce: Callable[[str], None]) -> AssociationView | None:
-    """The embedding of the base's network; None, with the reason said, where there is none that can be used."""
-    try:
-        return association_view(store, network.load())
-    except (FingerprintMismatch, ModelError) as error:  # the rows of other methods need not wait for it
-        announce(f"no map of a counterfactual: {error}")
-        return None
 
 
 def networks_for(settings: Settings, options: SaliencyOptions, store: SqlCaseStore | None) -> list[BenchNetwork]:

@@ -20,21 +20,14 @@ from casebase.explain.render_maps import MapsPages
 from casebase.explain.render_summary import SummaryPages
 from casebase.explain.service import Explainer, Wanted
 from casebase.explanations import Pixels
-from casebase.ports import (
-    AssociationWriter,
-    CaseStore,
-    DossierWriter,
-    MapsWriter,
-    PrototypeWriter,
-    Renderer,
-    SummaryWriter,
-)
+from casebase.ports import CaseStore
 from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.storage import database, files, pictures
 from casebase.storage.memory import MemoryCaseStore
 from casebase.storage.opening import make_store, open_store
 from casebase.storage.writing import SqlCaseStore
+from casebase.writers import AssociationWriter, DossierWriter, MapsWriter, PrototypeWriter, Renderer, SummaryWriter
 
 
 def store_for_writing(settings: Settings) -> SqlCaseStore:

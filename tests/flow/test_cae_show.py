@@ -181,12 +181,16 @@ def test_weights_that_are_gone_stop_the_command_and_leave_answers_whole(
     value = call("query", stranger, "--no-overlays", "--base", base, "--json").expect(0).json
     assert value["walk"] is None
     assert any(one.startswith("no walk is shown: ") for one in value["warnings"])
+    said = call("query", stranger, "--saliency", "cae", "--base", base).expect(1).sentence
+    assert "cae needs a class association embedding of this network, and " in said
+    assert ".safetensors" in said
+    assert "there is none" not in said
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--route", "winding"), "a way is graph or straight"),
+        (("--route", "winding"), "--route must be graph or straight"),
         (("--map", "tsne"), "--map must be pca or umap"),
         (("--frames", "1"), "frames"),
         (("--rival", "unicorn"), "no class 'unicorn'"),

@@ -155,6 +155,16 @@ def test_another_network_is_another_generator(make: Any, call: Call, pipeline: P
     assert "--pipeline was" in told.sentence
 
 
+def test_images_that_are_no_numbers_are_refused(call: Call, pipeline: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = pipeline / "unet" / pipeline_files.WEIGHTS
+    save_file({name: value * 1e30 for name, value in load_file(weights).items()}, weights)
+    line = ("data", "generate", tmp_path / "fakes", "--pipeline", pipeline, "--steps", 2, "--device", "cpu")
+    assert "not finite numbers in fp32; the weights are damaged" in call(*line).expect(1).sentence
+    assert not (tmp_path / "fakes").exists()
+
+
 @pytest.mark.parametrize(("scheduler", "eta"), [("ddpm", None), ("ddim", 0.0), ("ddim", 0.6)])
 def test_images_are_those_of_diffusers_own_pipeline(shared_pipeline: Path, scheduler: str, eta: float | None) -> None:
     """The oracle: the library's own loop with the same generators."""

@@ -68,7 +68,7 @@ def _copies(found: Study) -> Iterator[Statement]:
     one, draws = found.swaps.whose["pixels"], found.edit_draws
     nearer, own_, donor = (mean(values, draws) for values in (one.nearer_source, one.own_first, one.donor_first))
     chance = float((1.0 / one.lenders).mean())
-    most = checks.donor_bound(own_.value or 0.0, chance, len(one.own_first))
+    most = checks.donor_bound(chance, len(one.own_first))
     copied = (donor.value or 0.0) > most
     if copied:
         yield Statement(

@@ -34,7 +34,7 @@ MAPS = frozenset({"again", "randomised", "other"})
 """Needs of metrics that make further maps; their passes are maps, each at the cost of the method."""
 FORMAT = 1
 """Of what is remembered; raised with every change that moves a map or a figure, so that older files are made anew."""
-UNKEYED = frozenset({"background", "association", "batch", "sign"})
+UNKEYED = frozenset({"background", "association", "no_association", "batch", "sign"})
 """Settings that do not name a map as they are: a hash of the background does, and the embedding's facts."""
 RESIZE = "bilinear, corners not aligned, then min-max per image"
 

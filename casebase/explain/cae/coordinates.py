@@ -16,11 +16,13 @@ def coordinates(view: AssociationView, views: NDArray[np.uint8]) -> Coordinates:
 
     Each number is moved by one standard deviation of the cases' codes, down and up, with all others and the individual
     code as they are; that is AttFind's question (Lang et al., ICCV 2021, https://arxiv.org/abs/2104.13369) put to a
-    code of eight numbers. An image costs 2 * code + 1 decodes and forward passes. Raises ``UsageError`` without images,
-    ``ModelError`` where the network's answer is no number.
+    code of eight numbers. An image costs 2 * code + 1 decodes and forward passes. Raises ``UsageError`` without images
+    or cases, ``ModelError`` where the network's answer is no number.
     """
     if not len(views):
         raise UsageError("no image was given to move the class code of")
+    if not len(view.nodes.codes):
+        raise UsageError("no case keeps its class when it is rebuilt, so nothing says how far a class code should move")
     spread = view.nodes.codes.astype(np.float64).std(axis=0)
     moves = np.concatenate([np.zeros((1, len(spread))), -np.diag(spread), np.diag(spread)])
     codes = view.encode(views)

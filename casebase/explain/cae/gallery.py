@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from casebase.association import COMPLETE, Association, Coordinates, Direction, Manifold, Standing
-from casebase.association_pages import AssociationPage, Grid, Swap
+from casebase.association_pages import AssociationPage, Swap
 from casebase.explain.cae import walk_words
 from casebase.explain.cae.map_section import map_section
 from casebase.explain.sentences import counted
-from casebase.explanations import Level, Statement
+from casebase.explanations import Grid, Level, Statement
 from casebase.networks.cae import checks
 from casebase.reading import percent, printable, some
 from casebase.reuse import wilson
@@ -78,11 +78,14 @@ def gates(standing: Standing) -> Grid:
             *_least(worst.reassigned, checks.REASSIGNED),
         ])  # fmt: skip
     most = checks.most_donors(standing)
+    donors = [("", standing.donor_rank1), (", in the network's features", standing.donor_rank1_features)]
     rows += [
         ["edits nearer to their source than to their lender", percent(standing.nearer_source),
          f"more than {percent(checks.NEARER)}", _verdict(standing.nearer_source > checks.NEARER)],
-        ["edits nearest, of all lenders, to their own", _by_chance(standing.donor_rank1, standing.chance_donor),
-         f"at most {percent(most)}", _verdict(standing.donor_rank1 <= most)],
+        *([f"edits nearest, of all lenders, to their own{where}", _by_chance(share, standing.chance_donor),
+           f"at most {percent(most)}", _verdict(share <= most)] for where, share in donors if share is not None),
+        ["error of the reconstruction, of the range of values", percent(standing.error),
+         f"at most {percent(checks.ERROR)}", _verdict(standing.error <= checks.ERROR)],
         ["the network agrees with itself on reconstructions", percent(standing.rebuilt),
          *_least(standing.rebuilt, checks.REBUILT)],
         ["the network agrees with itself on images at this size", percent(standing.resized),
@@ -191,14 +194,10 @@ def _beside(standing: Standing) -> list[list[str]]:
         ["edits nearest, of all sources, to their own", _by_chance(standing.own_rank1, standing.chance_own)],
         ["reconstructions nearest, of all sources, to their own",
          _by_chance(standing.rebuilt_rank1, standing.chance_own)],
-        ["error of the reconstruction, of the range of values", percent(standing.error)],
     ]  # fmt: skip
     if standing.nearer_source_features is not None:
         rows.append(["edits nearer to their source in the network's features",
                      percent(standing.nearer_source_features)])  # fmt: skip
-    if standing.donor_rank1_features is not None:
-        rows.append(["edits nearest, of all lenders, to their own in the network's features",
-                     _by_chance(standing.donor_rank1_features, standing.chance_donor)])  # fmt: skip
     if standing.separable is not None:
         rows.append(["a linear reader tells the class from class codes", percent(standing.separable)])
     if standing.leak is not None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from casebase import clock
 from casebase.association import Manifold
 from casebase.association_pages import MapSection, Spot
+from casebase.explain.cae.manifolds import PCA
 from casebase.explain.sentences import counted
 from casebase.reading import percent, printable, some
 
@@ -19,7 +20,6 @@ DRAWN = 2000
 COLOURS = 6
 """Classes with a colour of their own; the smaller rest shares one."""
 OTHERS = "others"
-PCA, UMAP = "pca", "umap"
 _FLAT = 1e-9
 _LEAST, _MOST = 0.25, 1.0
 """How high a map may be, in widths; a flatter or steeper one is stretched, and its note says so."""

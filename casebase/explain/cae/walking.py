@@ -141,7 +141,7 @@ class Walker:
 
     def __init__(self, view: AssociationView, route: str = GRAPH, frames: int = FRAMES) -> None:
         if route not in ROUTES:
-            raise UsageError(f"a way is {' or '.join(ROUTES)}, not {route!r}")
+            raise UsageError(f"--route must be {' or '.join(ROUTES)}, not {route!r}")
         if frames < 2:
             raise UsageError(f"a walk has at least 2 frames, its two ends, not {frames}")
         self._view, self._route, self._frames = view, route, frames

@@ -10,8 +10,8 @@ from casebase.explain.prototypes import part_words
 from casebase.explain.prototypes.evidence import Evidence
 from casebase.explain.prototypes.section import patch_figure, source_figure
 from casebase.explain.sentences import counted
-from casebase.explanations import Level, Statement
-from casebase.prototype_pages import ClassPrototypes, PrototypeCard, PrototypesPage, Source, StageTable
+from casebase.explanations import Grid, Level, Statement
+from casebase.prototype_pages import ClassPrototypes, PrototypeCard, PrototypesPage, Source
 from casebase.prototypes import Prototype, PrototypeSet, Stage
 from casebase.reading import percent, printable, some
 
@@ -75,7 +75,7 @@ def warnings(found: PrototypeSet, sources: Mapping[int, Source]) -> list[Stateme
     return told
 
 
-def stages(log: Sequence[Stage]) -> StageTable:
+def stages(log: Sequence[Stage]) -> Grid:
     """The log of the training, a row for each stage; a figure that was not taken is a dash."""
     rows = [
         [
@@ -87,7 +87,7 @@ def stages(log: Sequence[Stage]) -> StageTable:
         ]
         for one in log
     ]
-    return StageTable(_HEADS, rows, _judged(log[-1].figures if log else {}))
+    return Grid(_HEADS, rows, _judged(log[-1].figures if log else {}))
 
 
 def _judged(figures: Mapping[str, float | int | None]) -> str:

@@ -191,9 +191,9 @@ def _built(
 ) -> Saliency:
     view = settings.association
     if view is None:
+        made = f"there is none; make one in its base with `{spoken('cae', 'train')}`"
         raise ModelError(
-            f"{name} needs a class association embedding of this network, and there is none; "
-            f"make one in its base with `{spoken('cae', 'train')}`"
+            f"{name} needs a class association embedding of this network, and {settings.no_association or made}"
         )
     found = view.found
     if not found.trustworthy:

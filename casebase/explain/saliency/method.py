@@ -52,7 +52,8 @@ class MethodSettings:
     ``layer`` is a submodule's name; ``sign`` says how signed attributions become a map (their absolute value or their
     positive part); ``samples`` is the number of random samples, masks or integration steps; ``background (M, 3, H, W)``
     are the images that SHAP integrates over, None for the mean colour; ``batch`` images go through the network at once;
-    ``association`` is the class association embedding that ``cae`` walks in, None where the base has none.
+    ``association`` is the class association embedding that ``cae`` walks in, None where the base has none that can be
+    used; ``no_association`` then says why, where it has one.
     """
 
     layer: str | None = None
@@ -62,6 +63,7 @@ class MethodSettings:
     seed: int = 0
     batch: int = 16
     association: AssociationView | None = None
+    no_association: str | None = None
 
     def __post_init__(self) -> None:
         if self.sign not in SIGNS:

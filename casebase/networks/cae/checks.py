@@ -23,6 +23,8 @@ ANY = "any"
 MOST_PAIRED = 4
 """With more classes than this, directions are pooled by target class: ordered pairs would hold too few edits each."""
 REASSIGNED, REBUILT, RESIZED, MONOTONE, NEARER = 0.8, 0.8, 0.8, 0.75, 0.5
+ERROR = 0.1
+"""Mean absolute error of a reconstruction, of the range of values, at most."""
 FALL = 0.01
 """A probability that falls by no more than this has not fallen."""
 
@@ -198,10 +200,16 @@ def gates(standing: Standing) -> list[str]:
             f"to the one that lent its class code; more than {NEARER:.0%} are needed"
         )
     most = most_donors(standing)
-    if not standing.donor_rank1 <= most:
+    for share, where in ((standing.donor_rank1, "in pixels"), (standing.donor_rank1_features, "in its features")):
+        if share is not None and not share <= most:
+            said.append(
+                f"{share:.0%} of the edits are nearest, of all images that lent a class code, to the one that lent "
+                f"theirs, {where}; at most {most:.0%} may be: the decoder copies the lender"
+            )
+    if not standing.error <= ERROR:
         said.append(
-            f"{standing.donor_rank1:.0%} of the edits are nearest, of all images that lent a class code, to the one "
-            f"that lent theirs; at most {most:.0%} may be: the decoder copies the lender"
+            f"reconstructions miss the image by {standing.error:.1%} of the range of values on average; at most "
+            f"{ERROR:.0%} may be missed"
         )
     for value, least, what in (
         (standing.rebuilt, REBUILT, "reconstructions"), (standing.resized, RESIZED, "images at the embedding's size"),
@@ -223,12 +231,12 @@ def copies(standing: Standing) -> bool:
 
 def most_donors(standing: Standing) -> float:
     """:func:`donor_bound` of a standing."""
-    return donor_bound(standing.own_rank1, standing.chance_donor, standing.n)
+    return donor_bound(standing.chance_donor, standing.n)
 
 
-def donor_bound(own_rank1: float, chance: float, n: int) -> float:
-    """The most of ``n`` edits nearest to their lender: as many as to their source, or twice chance and two SE."""
-    return max(own_rank1, 2 * chance + 2 * math.sqrt(chance * (1 - chance) / max(n, 1)))
+def donor_bound(chance: float, n: int) -> float:
+    """The largest share of ``n`` edits that may be nearest to their lender: twice chance, and two SE of chance."""
+    return 2 * chance + 2 * math.sqrt(chance * (1 - chance) / max(n, 1))
 
 
 def _reassignment(worst: Direction | None) -> str:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from casebase.association import PREDICTED
-from casebase.errors import DataError
-from casebase.networks.cae.recipe import CaeRecipe
+from casebase.errors import DataError, UsageError
+from casebase.networks.cae.recipe import PRESETS, CaeRecipe
 from casebase.reading import printable
 
 FEWEST = 10
@@ -18,7 +18,7 @@ def enough(labels: Sequence[str], predicted: Sequence[str], recipe: CaeRecipe, k
     """The classes that take part, in the order of ``known``, the network's classes.
 
     Those with at least ``FEWEST`` cases of these ``labels`` and answers. Raises ``DataError`` where that leaves fewer
-    than two, and for labels the network does not know.
+    than two, and for labels the network does not know; ``UsageError`` for a step of more pairs than there are cases.
     """
     counts = _counted(labels, predicted, recipe)
     if len(counts) < 2:
@@ -38,6 +38,12 @@ def enough(labels: Sequence[str], predicted: Sequence[str], recipe: CaeRecipe, k
         raise DataError(
             f"class codes are swapped between classes of at least {FEWEST} cases each, and fewer than two have so many "
             f"that are {_said(recipe)} so: {there}{more}; index more images of a second class"
+        )
+    cases = sum(counts[name] for name in found)
+    if recipe.plan.batch > cases:
+        raise UsageError(
+            f"--batch-size {recipe.plan.batch:,} asks for more pairs a step than the {cases:,} cases that take part; "
+            f"name at most {cases:,}; the preset's own is {PRESETS[recipe.preset].batch}"
         )
     return found
 

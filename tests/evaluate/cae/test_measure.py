@@ -15,7 +15,7 @@ from casebase.evaluate.cae.measure import CaeOptions, CaeRun, measure
 from casebase.evaluations import Evaluation, Measured
 from casebase.explanations import Level
 from tests.evaluate.cae.planted import Copier, Keeper, base, honest, sight
-from tests.explain.cae.planted import Planted, association
+from tests.explain.cae.planted import Planted, association, nodes
 
 
 def measured(folder: Path, view: Planted, options: CaeOptions | None = None) -> Evaluation:
@@ -103,6 +103,14 @@ def test_images_that_are_called_otherwise_once_rebuilt_are_counted_and_not_walke
     assert value(rows(found, "walks")[0]["made"]) == 0.5
     assert value(rows(found, "codes")[0]["rebuilt"]) == 0.5
     assert "50.0 %" in alarms(found)
+
+
+def test_where_no_case_keeps_its_class_the_rest_is_measured(tmp_path: Path) -> None:
+    view = honest()
+    view.nodes = nodes(np.zeros((0, 2)))
+    found = measured(tmp_path, view)
+    assert {value(row["made"]) for row in rows(found, "walks")} == {0.0}
+    assert value(rows(found, "codes")[0]["separable"]) is None
 
 
 def test_what_the_training_failed_comes_first(tmp_path: Path) -> None:

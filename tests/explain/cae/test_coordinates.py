@@ -39,3 +39,8 @@ def test_the_table_begins_with_the_largest_effect() -> None:
 def test_without_an_image_there_is_nothing_to_move() -> None:
     with pytest.raises(UsageError, match="no image was given"):
         coordinates(Planted(), seen()[:0])
+
+
+def test_without_a_case_that_keeps_its_class_nothing_says_how_far_to_move() -> None:
+    with pytest.raises(UsageError, match="no case keeps its class"):
+        coordinates(Planted(nodes=nodes(np.zeros((0, 2)))), seen())

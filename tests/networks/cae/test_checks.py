@@ -149,3 +149,22 @@ def test_a_reader_is_balanced_and_needs_two_classes() -> None:
 def test_pooled_maps_keep_what_instance_norm_leaves() -> None:
     maps = np.stack([np.array([[[-1.0, 1.0]]]), np.array([[[-3.0, 3.0]]])]).astype(np.float32)
     assert checks.pooled(maps).tolist() == [[0.0, 1.0], [0.0, 3.0]]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"error": 0.11}, "reconstructions miss the image by 11.0%"),
+        ({"donor_rank1": 0.5}, "in pixels; at most"),
+        ({"donor_rank1_features": 0.5}, "in its features; at most"),
+    ],
+)
+def test_each_gate_is_missed_by_itself(changed: dict[str, float], said: str) -> None:
+    good = Standing(
+        iteration=1, n=100, directions=[Direction("a", "b", 1.0, 50), Direction("b", "a", 1.0, 50)], resized=1.0,
+        rebuilt=1.0, error=0.05, nearer_source=1.0, own_rank1=1.0, donor_rank1=0.02, rebuilt_rank1=1.0, chance_own=0.01,
+        chance_donor=0.02, donor_rank1_features=0.02, monotone=1.0,
+    )  # fmt: skip
+    assert checks.gates(good) == []
+    (only,) = checks.gates(replace(good, **changed))  # type: ignore[arg-type]
+    assert said in only

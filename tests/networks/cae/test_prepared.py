@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from casebase.errors import DataError
+from casebase.errors import DataError, UsageError
 from casebase.networks.cae.prepared import FEWEST, enough, scarce
 from casebase.networks.cae.recipe import CaeRecipe
 
@@ -50,3 +50,10 @@ def test_too_few_is_one_sentence(labels: list[str], predicted: list[str], recipe
     with pytest.raises(DataError) as raised:
         enough(labels, predicted, recipe, KNOWN)
     assert said in str(raised.value)
+
+
+def test_a_step_of_more_pairs_than_cases_is_refused_before_it_fills_the_memory() -> None:
+    said = named(cat=FEWEST, dog=FEWEST)
+    assert enough(said, said, CaeRecipe(batch=2 * FEWEST), KNOWN) == ("cat", "dog")
+    with pytest.raises(UsageError, match=r"--batch-size 100,000 asks for more pairs a step than the 20 cases"):
+        enough(said, said, CaeRecipe(batch=100_000), KNOWN)
