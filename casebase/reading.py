@@ -10,7 +10,7 @@ import math
 import os
 import stat
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -143,10 +143,16 @@ def stack(views: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return np.stack(views)
 
 
-def read(source: Path | bytes, *, megapixels: float = DEFAULT_MEGAPIXELS) -> Picture:
+def read(
+    source: Path | bytes,
+    *,
+    megapixels: float = DEFAULT_MEGAPIXELS,
+    glance: Callable[[Image.Image, bytes], None] | None = None,
+) -> Picture:
     """Decode one image: allow-listed format, EXIF orientation applied, first frame, RGB.
 
-    Alpha is laid over white; 16-bit grey is scaled to 8 bits (never clipped); CMYK and YCbCr are converted.
+    Alpha is laid over white; 16-bit grey is scaled to 8 bits (never clipped); CMYK and YCbCr are converted. ``glance``
+    sees the opened file before it is decoded, and its bytes: what the header says, of a file read only once.
 
     Raises
     ------
@@ -157,6 +163,8 @@ def read(source: Path | bytes, *, megapixels: float = DEFAULT_MEGAPIXELS) -> Pic
     data = _bytes(source, megapixels)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            if glance is not None:
+                glance(opened, data)
             width, height = opened.size
             _check_size(width, height, megapixels)
             opened.load()

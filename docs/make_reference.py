@@ -26,7 +26,7 @@ EXITS = {
     "OK": "done",
     "FAILED": "it failed; the line on standard error says why",
     "USAGE": "the request itself: an unknown command, option, setting, class, space or network",
-    "SKIPPED": "`index --strict` finished, and skipped at least one file",
+    "SKIPPED": "`index --strict` skipped at least one file; `data audit --strict` found something serious",
     "DAMAGED": "`verify` found damage, or `repair` could not mend all of it",
     "LOCKED": "another process is writing to this case base",
     "NO_BASE": "there is no case base at this path",

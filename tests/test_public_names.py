@@ -12,14 +12,15 @@ import casebase
 
 # A name that is added or taken away here is a change for users: it belongs into CHANGELOG.md.
 PUBLIC = {
-    "casebase": {"CasebaseError", "__version__", "create", "open"},
+    "casebase": {"CasebaseError", "__version__", "audit_data", "create", "generate", "open", "pair"},
     "casebase.api": {
-        "Association", "Base", "BenchSettings", "CaeOptions", "CaeProgress", "CaeRecipe", "Demo", "Dossier",
-        "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings", "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps",
-        "MapsWanted", "ModelChoice", "Onlooker", "PrototypeOptions", "PrototypeRecipe", "PrototypeSet", "Recipe",
-        "SaliencyOptions", "Stats", "Summary", "SummaryWanted", "TrainOptions", "Trained", "TwinOptions", "check",
-        "check_data", "check_maps", "check_out", "check_summary", "data_of", "demo", "doctor", "evaluate_saliency",
-        "plan", "preview", "saliency", "train",
+        "Association", "Base", "BenchSettings", "CaeOptions", "CaeProgress", "CaeRecipe", "DataAudit", "Demo",
+        "Dossier", "EVALUATIONS", "ErrorsChoice", "Evaluation", "Findings", "GenerateOptions", "Generated",
+        "IndexOptions", "IndexSummary", "METHOD_NAMES", "Maps", "MapsWanted", "ModelChoice", "Onlooker",
+        "PairOptions", "Paired", "PrototypeOptions", "PrototypeRecipe", "PrototypeSet", "Recipe", "SaliencyOptions",
+        "Stats", "Summary", "SummaryWanted", "TrainOptions", "Trained", "TwinOptions", "audit_data", "check",
+        "check_audit", "check_data", "check_maps", "check_out", "check_summary", "data_of", "demo", "doctor",
+        "evaluate_saliency", "generate", "pair", "plan", "preview", "saliency", "train",
     },
     "casebase.evaluate": {
         "BenchSettings", "CaeOptions", "MaskChoice", "PrototypeOptions", "SaliencyOptions", "TwinOptions",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from casebase.api.alone import (
+    audit_data,
     check,
+    check_audit,
     check_data,
     check_maps,
     check_out,
     check_summary,
     doctor,
     evaluate_saliency,
+    generate,
+    pair,
     preview,
     saliency,
     train,
@@ -18,6 +22,8 @@ from casebase.api.base import Base
 from casebase.api.first_look import Demo, demo
 from casebase.api.inputs import IndexOptions, data_of
 from casebase.association import Association
+from casebase.data_audit import DataAudit
+from casebase.datasets import Generated, Paired
 from casebase.dossiers import Dossier
 from casebase.evaluate import BenchSettings, CaeOptions, PrototypeOptions, SaliencyOptions, TwinOptions
 from casebase.evaluations import Evaluation
@@ -29,7 +35,17 @@ from casebase.prototypes import PrototypeSet
 from casebase.storage import Findings, Stats, plan
 from casebase.summaries import Summary, SummaryWanted
 from casebase.trained import Onlooker, Trained
-from casebase.wiring import EVALUATIONS, CaeProgress, CaeRecipe, ModelChoice, PrototypeRecipe, Recipe, TrainOptions
+from casebase.wiring import (
+    EVALUATIONS,
+    CaeProgress,
+    CaeRecipe,
+    GenerateOptions,
+    ModelChoice,
+    PairOptions,
+    PrototypeRecipe,
+    Recipe,
+    TrainOptions,
+)
 
 __all__ = [
     "EVALUATIONS",
@@ -40,17 +56,22 @@ __all__ = [
     "CaeOptions",
     "CaeProgress",
     "CaeRecipe",
+    "DataAudit",
     "Demo",
     "Dossier",
     "ErrorsChoice",
     "Evaluation",
     "Findings",
+    "GenerateOptions",
+    "Generated",
     "IndexOptions",
     "IndexSummary",
     "Maps",
     "MapsWanted",
     "ModelChoice",
     "Onlooker",
+    "PairOptions",
+    "Paired",
     "PrototypeOptions",
     "PrototypeRecipe",
     "PrototypeSet",
@@ -62,7 +83,9 @@ __all__ = [
     "TrainOptions",
     "Trained",
     "TwinOptions",
+    "audit_data",
     "check",
+    "check_audit",
     "check_data",
     "check_maps",
     "check_out",
@@ -71,6 +94,8 @@ __all__ = [
     "demo",
     "doctor",
     "evaluate_saliency",
+    "generate",
+    "pair",
     "plan",
     "preview",
     "saliency",

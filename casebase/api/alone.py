@@ -12,6 +12,8 @@ import casebase
 from casebase import clock, settings, wiring
 from casebase.api.base import Base
 from casebase.api.inputs import Image, IndexOptions, data_of, decoded
+from casebase.data_audit import DataAudit
+from casebase.datasets import Generated, Paired
 from casebase.errors import StorageFailed
 from casebase.evaluate import SaliencyOptions
 from casebase.evaluations import Evaluation
@@ -22,12 +24,13 @@ from casebase.indexer import (
     dry_run,
     lines,
     open_source,
+    stage_lines,
     training_lines,
 )
 from casebase.maps import Maps, MapsWanted
 from casebase.storage import Finding, Findings
 from casebase.trained import Onlooker, Trained
-from casebase.wiring import ModelChoice, Scope, TrainOptions
+from casebase.wiring import GenerateOptions, ModelChoice, PairOptions, Scope, TrainOptions
 
 
 def check_data(chosen: settings.Settings, data: str | Path | None) -> None:
@@ -51,6 +54,28 @@ def check_maps(folder: str | Path) -> None:
 def check_summary(target: str | Path) -> None:
     """Raise where a summary cannot be saved to a folder, or to a file ending in .html: as :func:`check_out`."""
     wiring.check_summary(Path(target))
+
+
+def check_audit(target: str | Path) -> None:
+    """Raise where the page of an audit cannot be saved to a file, before the work: as :func:`check_out`."""
+    wiring.check_audit(Path(target))
+
+
+def audit_data(
+    chosen: settings.Settings,
+    data: str | Path,
+    model: ModelChoice | None = None,
+    *,
+    progress: bool | Progress = False,
+    announce: Callable[[str], None] = lambda line: None,
+) -> DataAudit:
+    """Leaks, copies, unreadable files, balance and groups of a data set, before any training; no base is needed.
+
+    With a ``model``, copies that are no exact ones are checked by its embedding too. Raises ``DataError``, and all
+    errors of loading a network.
+    """
+    told = progress if callable(progress) else lines() if progress else lambda done, total, skipped: None
+    return wiring.audit_data(chosen, Path(data), model, progress=told, announce=announce)
 
 
 def saliency(
@@ -103,6 +128,42 @@ def train(
     """
     onlooker = progress if isinstance(progress, Onlooker) else training_lines() if progress else Onlooker()
     return wiring.train(chosen, data_of(chosen, data), options or TrainOptions(), onlooker, announce)
+
+
+def generate(
+    chosen: settings.Settings,
+    out: str | Path,
+    options: GenerateOptions | None = None,
+    *,
+    progress: bool | Callable[[str, int, int], None] = False,
+    announce: Callable[[str], None] = lambda line: None,
+) -> Generated:
+    """Fill a folder with images from a diffusers pipeline; what is there already is not made again.
+
+    Image i comes from the seed of the settings + i. ``progress=True`` writes lines to standard error; ``announce``
+    hears the expected time before the first image. Raises ``UsageError``, ``ModelError`` and what is below it,
+    ``DataError``, ``StorageFailed``, ``Locked``.
+    """
+    told = progress if callable(progress) else stage_lines() if progress else lambda stage, done, total: None
+    return wiring.generate(chosen, Path(out), options or GenerateOptions(), told, announce)
+
+
+def pair(
+    chosen: settings.Settings,
+    real: str | Path,
+    generated: str | Path,
+    out: str | Path,
+    options: PairOptions | None = None,
+    *,
+    progress: bool | Callable[[str, int, int], None] = False,
+) -> Paired:
+    """Make a two-class set of photographs and generated images, all through one pipeline.
+
+    ``real`` and ``generated`` are folders or manifests; ``out`` must not exist. Deterministic by the settings' seed.
+    Raises ``UsageError``, ``DataError``, ``StorageFailed``.
+    """
+    told = progress if callable(progress) else stage_lines() if progress else lambda stage, done, total: None
+    return wiring.pair(chosen, Path(real), Path(generated), Path(out), options or PairOptions(), told)
 
 
 def evaluate_saliency(

@@ -17,6 +17,8 @@ from casebase.cli import (
     cae_cmd,
     cae_show_cmd,
     cases_cmd,
+    data_audit_cmd,
+    data_cmd,
     demo_cmd,
     errors_cmd,
     evaluate_cae_cmd,
@@ -58,6 +60,8 @@ app.command("repair")(upkeep_cmd.repair)
 app.command("doctor")(upkeep_cmd.doctor)
 app.command("config")(upkeep_cmd.config)
 app.add_typer(cases_cmd.app, name="cases")
+data_cmd.app.command("audit")(data_audit_cmd.audit)
+app.add_typer(data_cmd.app, name="data")
 evaluate_cmd.app.command("saliency")(evaluate_saliency_cmd.saliency)
 evaluate_cmd.app.command("prototypes")(evaluate_prototypes_cmd.prototypes)
 evaluate_cmd.app.command("cae")(evaluate_cae_cmd.cae)
@@ -87,7 +91,7 @@ def _main(
 
 
 STOPPED = "stopped; what was finished is kept, and the same command goes on from there"
-GROUPS = ("cae", "cases", "evaluate", "prototypes")
+GROUPS = ("cae", "cases", "data", "evaluate", "prototypes")
 """Commands that have commands of their own."""
 COMMON_FLAGS = ("--json", "--quiet", "-q", "--debug", "--no-color")
 COMMON_VALUES = ("--base", "--seed", "--device")

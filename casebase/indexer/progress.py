@@ -48,7 +48,7 @@ def stage_lines(every: float = EVERY) -> Callable[[str, int, int], None]:
         elif now - last >= every and done < total:
             last = now
             rate = done / max(now - began, 1e-9)
-            left = f", {(total - done) / rate:.0f} s left" if rate else ""
+            left = f", {clock.lasting((total - done) / rate)} left" if rate else ""
             sys.stderr.write(f"{stage}: {done}/{total}, {rate:.3g}/s{left}\n")
 
     return show

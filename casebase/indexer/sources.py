@@ -122,6 +122,24 @@ def open_source(data: Path) -> Source:
     return source
 
 
+def one_class(root: Path, label: str) -> Source:
+    """Every image below a folder, at any depth, as one class. Raises ``DataError`` where there is none."""
+    try:
+        found = _Found(root)
+        found.announced["."] = (label, None, Path(os.path.realpath(root)))
+        found.read(".")
+    except OSError as error:
+        where = printable(os.fsdecode(error.filename or root))
+        raise DataError(f"{where} cannot be read ({error.strerror}); make it readable, or move it away") from None
+    listed = [replace(image, relative=image.relative.removeprefix("./")) for image in found.listed]
+    listed.sort(key=lambda image: os.fsencode(image.relative))
+    refused = {name.removeprefix("./"): reason for name, reason in found.refused.items()}
+    if not listed:
+        others = f"; {len(refused)} files were refused" if refused else ""
+        raise DataError(f"no image under {printable(str(root))}{others}; name a folder of images, or a manifest")
+    return Source(root, listed, refused)
+
+
 def matched(labels: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
     """Which of the network's class names each label means; labels without one are left out.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,10 @@ _COUNTER = "num_batches_tracked"
 _SHOWN = 5
 
 
-def load_state(path: Path) -> dict[str, Tensor]:
+def load_state(path: Path, suffixes: Sequence[str] = SUFFIXES) -> dict[str, Tensor]:
     """The weights in a file, on the CPU; floating-point ones as float32, names without ``module.`` and the like.
+
+    Files with other ``suffixes`` than safetensors are read as state dicts.
 
     Raises
     ------
@@ -41,9 +43,9 @@ def load_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise WeightsMissing(f"no weights file at {_shown(path)}; check the path given with --weights or --model")
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in suffixes:
         raise CheckpointRefused(
-            f"{_shown(path)} is not read as weights; give a state dict as {', '.join(SUFFIXES)}, safetensors preferred"
+            f"{_shown(path)} is not read as weights; give a state dict as {', '.join(suffixes)}, safetensors preferred"
         )
     found = _safetensors(path) if path.suffix.lower() == SAFE else _state_dict(path)
     return {name: _plain(name, value, path) for name, value in _unprefixed(found).items()}

@@ -16,8 +16,8 @@ _QUIET = ("huggingface_hub", "huggingface_hub.utils._http", "timm.models._builde
 
 
 @contextmanager
-def fetching(what: str) -> Iterator[None]:
-    """Whatever a library raises while it fetches ``what`` becomes ``WeightsMissing``.
+def fetching(what: str, instead: str = "give them with --weights FILE") -> Iterator[None]:
+    """Whatever a library raises while it fetches ``what`` becomes ``WeightsMissing``; ``instead`` says what to do.
 
     Where the hub's host has no address, the hub's own client is told to look into its cache only: it would otherwise
     try again for most of a minute.
@@ -36,9 +36,7 @@ def fetching(what: str) -> Iterator[None]:
     except CasebaseError:
         raise
     except Exception as error:  # urllib, requests, httpx, the hub, OSError, RuntimeError: every library has its own
-        raise WeightsMissing(
-            f"cannot download the weights of {what} ({type(error).__name__}): give them with --weights FILE"
-        ) from None
+        raise WeightsMissing(f"cannot download the weights of {what} ({type(error).__name__}): {instead}") from None
     finally:
         constants.HF_HUB_OFFLINE = offline
         for name, level in levels.items():

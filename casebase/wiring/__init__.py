@@ -5,7 +5,8 @@ answers · ``choices`` decides which network a new one is made with, ``indexing`
 model folder, ``trained_folder`` reads what it remembers · ``measuring`` finds the evaluation of a kind,
 ``saliency_bench`` what the bench of maps is given · ``prototypes`` learns, keeps and opens prototypes,
 ``association_training`` and ``association`` a class association embedding, ``looking`` reads what both learn from ·
-``machine`` tells what there is to compute on · ``demo`` trains the demo's network.
+``data_audit`` looks at a data set before training, ``generating`` and ``pairing`` make one · ``machine`` tells what
+there is to compute on · ``demo`` trains the demo's network.
 """
 
 from casebase.networks.cae.recipe import CaeRecipe
@@ -15,11 +16,14 @@ from casebase.wiring.asking import networks_of, random_cases
 from casebase.wiring.association import association
 from casebase.wiring.association_training import train_association
 from casebase.wiring.choices import ModelChoice, network_alone
+from casebase.wiring.data_audit import audit_data, check_audit
 from casebase.wiring.demo import examples, fetch_pets, train_drawn
 from casebase.wiring.explaining import Explainers
+from casebase.wiring.generating import GenerateOptions, generate
 from casebase.wiring.indexing import Prepared, Scope, dry_plan, prepare, tidy
 from casebase.wiring.machine import environment, workers
 from casebase.wiring.measuring import EVALUATIONS, compare_saliency, evaluate, evaluation_writer
+from casebase.wiring.pairing import PairOptions, pair
 from casebase.wiring.prototypes import prototype_set, train_prototypes
 from casebase.wiring.stores import (
     association_pages,
@@ -48,7 +52,9 @@ __all__ = [
     "CaeProgress",
     "CaeRecipe",
     "Explainers",
+    "GenerateOptions",
     "ModelChoice",
+    "PairOptions",
     "Prepared",
     "PrototypeRecipe",
     "Recipe",
@@ -56,6 +62,8 @@ __all__ = [
     "TrainOptions",
     "association",
     "association_pages",
+    "audit_data",
+    "check_audit",
     "check_maps",
     "check_out",
     "check_summary",
@@ -68,11 +76,13 @@ __all__ = [
     "examples",
     "fetch_pets",
     "file_hashes",
+    "generate",
     "leaks_told",
     "made_anew",
     "maps_pages",
     "network_alone",
     "networks_of",
+    "pair",
     "prepare",
     "prototype_pages",
     "prototype_set",

@@ -68,7 +68,7 @@ def explained_network(
     network = read_network(store, start if known is None else explained_folder(store, known), settings)
     kind = str(store.setting("start") if known is None else known["kind"])
     if choice.names_a_network:
-        _same_network(network, _named_network(choice, settings), store, kind)
+        _same_network(network, named_network(choice, settings), store, kind)
     if choice.layer is not None and choice.layer != store.setting("layer"):
         raise UsageError("this base was made with another layer; leave out --layer, or index into another --base")
     if choice.head != "auto" and (choice.head == "network") != (kind == NETWORK):
@@ -85,7 +85,7 @@ def _first(
 ) -> tuple[ExplainedNetwork, list[str], str]:
     from casebase.networks import model_folder
 
-    network = _named_network(choice, settings)
+    network = named_network(choice, settings)
     notes = []
     if network.untrained:
         notes.append("the network's weights are random: untrained")
@@ -126,7 +126,8 @@ def _strangers(labels: Sequence[str], classes: Sequence[str], kind: str) -> list
     return [f"the network does not know {len(unknown)} of the labels ({shown}), so it can never predict them{remedy}"]
 
 
-def _named_network(choice: ModelChoice, settings: Settings) -> ExplainedNetwork:
+def named_network(choice: ModelChoice, settings: Settings) -> ExplainedNetwork:
+    """The network that was named, on the device of the settings."""
     from casebase.networks import backbones, devices
     from casebase.networks.explained import ExplainedNetwork
 
@@ -138,7 +139,7 @@ def _named_network(choice: ModelChoice, settings: Settings) -> ExplainedNetwork:
 
 def network_alone(choice: ModelChoice, settings: Settings) -> tuple[ExplainedNetwork, list[str]]:
     """A network that belongs to no base, and what to say of it; classes without names are called by their numbers."""
-    network, notes = _named_network(choice, settings), []
+    network, notes = named_network(choice, settings), []
     if network.loaded.embeds:
         raise UsageError(f"{reading.printable(network.spec)} knows no classes, so there is nothing to explain")
     if network.untrained:

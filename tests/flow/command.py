@@ -72,9 +72,25 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
 
 
-def run(*arguments: object, cwd: Path | None = None, stdin: bytes = b"", obedient: bool = False, **env: str) -> Outcome:
-    """Run ``casebase`` in a process of its own; ``obedient`` ones cannot write where permission bits forbid it."""
+LIMITED = """
+import os, resource, sys
+most = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+os.execv(sys.executable, [sys.executable, "-B", *sys.argv[2:]])
+"""
+
+
+def run(
+    *arguments: object, cwd: Path | None = None, stdin: bytes = b"", obedient: bool = False,
+    most_bytes: int | None = None, **env: str,
+) -> Outcome:  # fmt: skip
+    """Run ``casebase`` in a process of its own; ``obedient`` ones cannot write where permission bits forbid it.
+
+    With ``most_bytes`` no file can grow beyond so many, as on a disk that gets full.
+    """
     command = command_line(*arguments)
+    if most_bytes is not None:
+        command = [sys.executable, "-c", LIMITED, str(most_bytes), *command[1:]]
     if obedient:
         command = [sys.executable, "-c", OBEDIENT, *command[1:]]
     done = subprocess.run(
