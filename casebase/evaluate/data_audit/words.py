@@ -15,6 +15,8 @@ UNEVEN = 3.0
 VERY_UNEVEN = 10.0
 ORDER = (Level.ALARM, Level.CAUTION, Level.PLAIN, Level.CALM)
 SHOWN = 3
+AS_GOOD = 0.02
+"""Attributes that tell so nearly as much as the best are named with it."""
 
 
 def findings(
@@ -58,10 +60,13 @@ def _leak(leak: LeakTest) -> Iterator[AuditFinding]:
         )
         return
     best = leak.attributes[0]
+    top = (best.accuracy.value or 0.0) - AS_GOOD
+    others = [one.name for one in leak.attributes[1:] if (one.accuracy.value or 0.0) >= top]
+    as_good = f", nearly as well by {some(others, SHOWN)}" if others else ""
     yield AuditFinding(
         "leak",
         f"The files give the class away: by their headers alone, without a look at the pictures, {measured}; {fair}. "
-        f"Most of it by {best.name} ({told(best.accuracy, 'share')} by that alone). Bring all classes through one "
+        f"Best by {best.name} ({told(best.accuracy, 'share')} by that alone{as_good}). Bring all classes through one "
         "pipeline (same decoding, crop, size and encoding) before training.",
         Level.ALARM,
     )
