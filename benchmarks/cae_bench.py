@@ -30,7 +30,7 @@ from casebase.networks.cae.reader import CaeReader, Tensors
 from casebase.networks.cae.recipe import SMALL, CaeRecipe
 from casebase.networks.cae.run import Run
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.prototypes.recipe import TrainingCases
+from casebase.networks.training_cases import TrainingCases
 from casebase.ports import Matrix
 
 TITLE = "(i) Class association embedding"

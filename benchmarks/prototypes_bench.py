@@ -34,8 +34,9 @@ from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.prototypes import classic, features, gates
 from casebase.networks.prototypes.classic_plan import Plan
 from casebase.networks.prototypes.model import PrototypeReader, Tensors
-from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases
+from casebase.networks.prototypes.recipe import PrototypeRecipe
 from casebase.networks.prototypes.training import train
+from casebase.networks.training_cases import TrainingCases
 from casebase.prototypes import CLASSIC, PrototypeSet
 from casebase.wiring.asking import networks_of
 from casebase.wiring.prototypes import needed_prototypes, training_cases

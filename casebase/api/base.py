@@ -230,8 +230,8 @@ class Base:
         ``save(file)`` writes the page. Raises as :meth:`prototypes_page`, and ``ImageError``.
         """
         name, picture = decoded(image, self.settings)
-        explainer = self._explainers.of_prototypes(self._store, profile)
-        found = explainer.parts(name, picture, self.settings.seed, self._facts(command), classes, top)
+        learnt = self._explainers.of_prototypes(self._store, profile)
+        found = learnt.parts(name, picture, self.settings.seed, self._facts(command), classes, top)
         return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.prototype_pages())
 
     # -- class association ---------------------------------------------------------------------------------------
@@ -297,11 +297,11 @@ class Base:
         for a rival without a case, and ``ImageError``.
         """
         wanted = WalkWanted(rival, route, frames, known_projection(projection), untrusted, self.settings.seed)
-        explainer = self._explainers.of_association(self._store)
+        learnt = self._explainers.of_association(self._store)
         name, picture = decoded(image, self.settings)
         networks = self._explainers.networks(self._store, NETWORK_SPACE)
         (retrieval,) = ask([(name, picture)], Ask(1, NETWORK_SPACE, rival), networks, self._store)
-        found = explainer.walk(name, picture, retrieval, coded(self._store), wanted, self._facts(command))
+        found = learnt.walk(name, picture, retrieval, coded(self._store), wanted, self._facts(command))
         return replace(found, synthetic=self._store.setting("synthetic"), writer=wiring.association_pages())
 
     def summarize(

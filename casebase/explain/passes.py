@@ -14,19 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from casebase.errors import UsageError
 from casebase.explain.album import Shelf, cores, in_threads
+from casebase.explain.network import ExplainedNetwork
 from casebase.explain.saliency.method import MethodSettings, RawMap, Saliency
 from casebase.explanations import Pixels
 from casebase.ports import Matrix, Vector
-
-if TYPE_CHECKING:
-    from casebase.explain.service import ExplainedNetwork
 
 BATCH = 16
 """Most pictures per forward pass: enough to keep a core busy, few enough to stay in a few hundred megabytes."""

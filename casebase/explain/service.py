@@ -9,43 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from casebase import clock, reading
 from casebase.answers import Retrieval
-from casebase.association_pages import AssociationPage, WalkPage
 from casebase.cases import Case
 from casebase.commands import named
-from casebase.errors import ImageError, ModelError, NotFound
-from casebase.explain import mapping, where_map
+from casebase.errors import ImageError, ModelError
+from casebase.explain import mapping, where_maps
 from casebase.explain.album import Album, Look, Thumbnail, ahead, in_threads
-from casebase.explain.cae import gallery
-from casebase.explain.cae.coordinates import coordinates
 from casebase.explain.cae.evidence import Walks
-from casebase.explain.cae.manifolds import Coded, manifold
-from casebase.explain.cae.one_image import WalkWanted
-from casebase.explain.cae.one_image import of_picture as walk_of_picture
-from casebase.explain.cae.swaps import sheet
 from casebase.explain.cae.walking import FRAMES
-from casebase.explain.passes import Passes, Read
+from casebase.explain.learnt import Learnt
+from casebase.explain.network import ExplainedNetwork
+from casebase.explain.passes import Passes
 from casebase.explain.prototypes.evidence import Asked, Cases, Evidence, shown
-from casebase.explain.prototypes.gallery import page as prototype_page
-from casebase.explain.prototypes.picture import SHOWN as SHOWN_OF_PICTURE
-from casebase.explain.prototypes.picture import of_picture
 from casebase.explain.saliency import names
-from casebase.explain.saliency.method import MethodSettings, Network
+from casebase.explain.saliency.method import MethodSettings
 from casebase.explain.work import Block, Work, looked_at, mapped_cases, shown_cases
-from casebase.explanations import QUERY_ID, Explanation, Shown, WhereMap, frozen
+from casebase.explanations import QUERY_ID, Explanation, Shown
 from casebase.maps import Maps, MapsWanted
 from casebase.panel import low_margin
-from casebase.ports import AssociationView, Matrix, PrototypeView, Reading, Vector
-from casebase.prototype_pages import PartsPage, PrototypesPage
-from casebase.spaces import CONTRIBUTION, NETWORK_SPACE
+from casebase.ports import AssociationView, PrototypeView
 
-LOOSE = 0.01
 BACKGROUND = 16
 """Random cases that a method which needs a background starts from."""
 BLOCK = 8
@@ -54,27 +41,6 @@ BLOCK = 8
 Query = reading.Picture | Case
 Sample = Callable[[int, int], Sequence[Case]]
 """Some random cases: (how many, seed)."""
-
-
-class ExplainedNetwork(Network, Protocol):
-    """What explaining needs of the network beyond its maps: how the features come from the layer, and readings."""
-
-    @property
-    def pooling(self) -> str | None: ...
-    @property
-    def pooled_exactly(self) -> bool: ...
-
-    def read(self, views: NDArray[np.uint8]) -> Reading:
-        """Features and class probabilities of ``(N, H, W, 3) uint8`` views."""
-        ...
-
-    def read_maps(self, views: NDArray[np.uint8]) -> tuple[Matrix, NDArray[np.float32], Matrix]:
-        """Features ``(N, D)``, the feature maps ``(N, D, h, w)`` whose means they are, and scores ``(N, C)``."""
-        ...
-
-    def class_weights(self, name: str) -> Vector | None:
-        """The head's row of a class."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +103,7 @@ class Explainer:
         self._evidence = None if prototypes is None else Evidence(prototypes, cases, self._album)
         self._association = association
         self._walks = None if association is None else Walks(association)
+        self.learnt = Learnt(self._passes, self._album, self._evidence, association)
         self._settings: dict[tuple[bool, int], tuple[MethodSettings, Mapping[str, str]]] = {}
 
     def ready(self, wanted: Wanted) -> None:
@@ -186,66 +153,6 @@ class Explainer:
 
         return look(name, picture, wanted, self._passes, self._album, self.settings, facts)
 
-    def prototypes(
-        self, facts: Mapping[str, str], classes: Sequence[str] = (), top: int | None = None
-    ) -> PrototypesPage:
-        """The prototypes of this network with their source cases, of some classes or all, the ``top`` of each or all.
-
-        Raises ``NotFound`` where it was given none, ``UnknownClass``.
-        """
-        return prototype_page(self._prototypes(), facts, classes, top)
-
-    def parts(
-        self,
-        name: str,
-        picture: reading.Picture,
-        seed: int,
-        facts: Mapping[str, str],
-        classes: Sequence[str] = (),
-        top: int = SHOWN_OF_PICTURE,
-    ) -> PartsPage:
-        """What the prototypes say of one picture; see :func:`casebase.explain.prototypes.picture.of_picture`.
-
-        Raises ``NotFound`` where there are no prototypes.
-        """
-        return of_picture(name, picture, self._prototypes(), self._passes, self._album, facts, seed, classes, top)
-
-    def walk(
-        self, name: str, picture: reading.Picture, retrieval: Retrieval, coded: Coded, wanted: WalkWanted,
-        facts: Mapping[str, str],
-    ) -> WalkPage:  # fmt: skip
-        """The walk of one picture; see :func:`casebase.explain.cae.one_image.of_picture`.
-
-        Raises ``NotFound`` where there is no embedding.
-        """
-        return walk_of_picture(name, picture, retrieval, self._associated(), self._album, coded, wanted, facts)
-
-    def association(
-        self, coded: Coded, projection: str, seed: int, facts: Mapping[str, str], *, untrusted: bool
-    ) -> AssociationPage:
-        """The embedding with its gates, the map of the cases, and edits between held-out images, else cases.
-
-        Below the gates its pictures and its map are held back unless ``untrusted``. Raises ``NotFound``,
-        ``MissingExtra`` for a map that cannot be drawn.
-        """
-        view = self._associated()
-        if view.found.failed and not untrusted:
-            return gallery.page(view.found, facts, manifold=None)
-        placed = manifold(coded, projection, seed=seed)
-        samples = sheet(view, self._album, coded.aside or coded.cases, seed)
-        moved = coordinates(view, samples.views) if len(samples.views) else None
-        return gallery.page(view.found, facts, manifold=placed, swaps=samples.swaps, coordinates=moved, seed=seed)
-
-    def _associated(self) -> AssociationView:
-        if self._walks is None:
-            raise NotFound("no class association embedding of this network; run `casebase cae train` first")
-        return self._walks.view
-
-    def _prototypes(self) -> Evidence:
-        if self._evidence is None:
-            raise NotFound("no prototypes of this network; run `casebase prototypes train` first")
-        return self._evidence
-
     def _explained(
         self, block: Sequence[tuple[Retrieval, Query]], wanted: Wanted, facts: Mapping[str, str]
     ) -> list[Explanation]:
@@ -257,7 +164,7 @@ class Explainer:
             self._saliency(looked, wanted.method, wanted.seed)
             self._deletions(looked.works, wanted.seed)
             note = mapping.map_note(wanted.method)
-        self._where(looked)
+        where_maps.add(looked.works, looked.reads, self._network)
         self._parts(looked, wanted.seed)
         if self._walks is not None:
             self._walks.add(looked.works, looked.views, wanted.frames)
@@ -304,7 +211,7 @@ class Explainer:
         for work in block.works:
             if cams:
                 keys |= {work.key(image): None for image, _ in work.asked(self._passes.knows, cases=True)}
-            if self._unsplit(work) is None and work.query is not None and work.mapped:
+            if where_maps.unsplit(work, self._network) is None and work.query is not None and work.mapped:
                 keys |= {work.key(image): None for image in (QUERY_ID, *work.mapped)}
             if self._evidence is not None and self._evidence.view.shares_maps and work.query is not None:
                 keys[work.query_key] = None
@@ -374,44 +281,6 @@ class Explainer:
         sources = self._evidence.sources(shown(found))
         for work, one in zip(works, found, strict=True):
             work.parts, work.sources = one, {each.number: sources[each.number] for each in shown([one])}
-
-    def _where(self, block: Block) -> None:
-        for work in block.works:
-            reason = self._unsplit(work)
-            if reason is not None:
-                work.warnings.append(f"no where maps: {reason}")
-            elif work.query is not None and work.mapped:
-                weighted = work.retrieval.search.space == CONTRIBUTION
-                called = work.retrieval.called
-                _where_of(work, block.reads, self._network.class_weights(called) if weighted else None)
-
-    def _unsplit(self, work: Work) -> str | None:
-        """Why the likeness of this answer's pairs has no exact split over cells; None where it has."""
-        space = work.retrieval.search.space
-        if space not in (NETWORK_SPACE, CONTRIBUTION):
-            return f"the likeness in {reading.printable(space)!r} has no exact split over image cells"
-        if not self._network.pooled_exactly:
-            return (
-                "this network's embedding is not the mean of its feature map, so its likeness "
-                "has no exact split over image cells"
-            )
-        return None
-
-
-def _where_of(work: Work, reads: Mapping[str, Read], weights: Vector | None) -> None:
-    query = reads[work.query_key]
-    for name in work.mapped:
-        other, similarity = reads[work.key(name)], work.cases[name].similarity
-        query_side = where_map.split(query.maps, other.features, weights)
-        case_side = where_map.split(other.maps, query.features, weights)
-        residual = max(abs(float(query_side.sum()) - similarity), abs(float(case_side.sum()) - similarity))
-        if residual > LOOSE:
-            work.warnings.append(
-                f"the where map of {reading.printable(named(work.cases[name].case))} misses the similarity by "
-                f"{residual:.3f}; it is not shown"
-            )
-        else:
-            work.where[name] = WhereMap(frozen(query_side), frozen(case_side), name, similarity, residual)
 
 
 def _finished(work: Work, facts: Mapping[str, str], spent: float, note: str | None) -> Explanation:

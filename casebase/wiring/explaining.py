@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from casebase.errors import FingerprintMismatch, ModelError
+from casebase.explain.learnt import Learnt
 from casebase.explain.service import Explainer
 from casebase.ports import AssociationView, PrototypeView
 from casebase.query import Networks
@@ -78,15 +79,15 @@ class Explainers:
             self._held[space] = held
         return held.explainer, list(held.problems)
 
-    def of_prototypes(self, store: SqlCaseStore, profile: str | None) -> Explainer:
-        """One that shows the prototypes of a profile; raises ``NotFound`` and whatever else keeps them away."""
+    def of_prototypes(self, store: SqlCaseStore, profile: str | None) -> Learnt:
+        """What shows the prototypes of a profile; raises ``NotFound`` and whatever else keeps them away."""
         networks, explained = self.loaded(store, NETWORK_SPACE)
-        return self._made(store, networks, explained, needed_prototypes(store, explained, profile))
+        return self._made(store, networks, explained, needed_prototypes(store, explained, profile)).learnt
 
-    def of_association(self, store: SqlCaseStore) -> Explainer:
-        """One with the base's embedding; raises ``NotFound`` and whatever else keeps it away."""
+    def of_association(self, store: SqlCaseStore) -> Learnt:
+        """What shows the base's embedding; raises ``NotFound`` and whatever else keeps it away."""
         networks, explained = self.loaded(store, NETWORK_SPACE)
-        return self._made(store, networks, explained, association=needed_association(store, explained))
+        return self._made(store, networks, explained, association=needed_association(store, explained)).learnt
 
     def _made(
         self,

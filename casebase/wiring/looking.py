@@ -9,7 +9,7 @@ from casebase.cases import Case, Status
 from casebase.commands import named
 from casebase.errors import EmptyCaseBase
 from casebase.indexer.views import Decoded, Seeing, decode
-from casebase.networks.prototypes.recipe import TrainingCases, Views
+from casebase.networks.training_cases import TrainingCases, Views
 from casebase.reading import printable
 from casebase.settings import Settings
 from casebase.spaces import NETWORK_SPACE

@@ -19,7 +19,8 @@ from casebase.errors import (
     UsageError,
     WeightsMissing,
 )
-from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases, Watch
+from casebase.networks.prototypes.recipe import PrototypeRecipe, Watch
+from casebase.networks.training_cases import TrainingCases
 from casebase.prototypes import PROFILES, SIGNED, PrototypeSet
 from casebase.reading import printable
 from casebase.settings import Settings

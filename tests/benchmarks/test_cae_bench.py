@@ -15,7 +15,7 @@ from casebase.explain.cae.walking import FRAMES
 from casebase.networks.cae.recipe import SMALL, CaeRecipe
 from casebase.networks.cae.run import Run
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.prototypes.recipe import TrainingCases
+from casebase.networks.training_cases import TrainingCases
 from tests.networks.prototypes.made import cases, network, pictures
 
 

@@ -34,8 +34,9 @@ from casebase.evaluations import Measured
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.prototypes import gates
 from casebase.networks.prototypes.model import PrototypeReader, Tensors
-from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases
+from casebase.networks.prototypes.recipe import PrototypeRecipe
 from casebase.networks.prototypes.training import train
+from casebase.networks.training_cases import TrainingCases
 from casebase.prototypes import PrototypeSet
 from tests.networks.prototypes.made import Counting, cases, network, pictures
 

@@ -23,7 +23,7 @@ from casebase.networks.cae.nets import Autoencoder
 from casebase.networks.cae.prepared import enough
 from casebase.networks.cae.recipe import CaeRecipe
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.prototypes.recipe import TrainingCases
+from casebase.networks.training_cases import TrainingCases
 from casebase.settings import Settings
 from casebase.storage import association_rows, lock
 from casebase.storage.opening import make_store

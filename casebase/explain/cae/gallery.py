@@ -196,6 +196,9 @@ def _beside(standing: Standing) -> list[list[str]]:
     if standing.nearer_source_features is not None:
         rows.append(["edits nearer to their source in the network's features",
                      percent(standing.nearer_source_features)])  # fmt: skip
+    if standing.donor_rank1_features is not None:
+        rows.append(["edits nearest, of all lenders, to their own in the network's features",
+                     _by_chance(standing.donor_rank1_features, standing.chance_donor)])  # fmt: skip
     if standing.separable is not None:
         rows.append(["a linear reader tells the class from class codes", percent(standing.separable)])
     if standing.leak is not None:

@@ -74,14 +74,14 @@ class Judge:
         among, material = self._among, self._among.material
         features = self._copied(self._apart, edits)
         learn = _even(material.learn, material.called[material.learn], READ, clock.generator(among.seed))
-        seen, maps = self._coder.encode(material.pixels(learn))
+        seen, read = self._read(material.pixels(learn))
         known, asked = material.called[learn], material.called[among.rows]
         flips, monotone = self._walks(codes, borrowed, individual)
         return replace(
             found,
             nearer_source_features=features.nearer_source, donor_rank1_features=features.donor_rank1,
             separable=checks.reader_accuracy(seen, known, codes, asked),
-            leak=checks.reader_accuracy(checks.pooled(maps), known, checks.pooled(individual), asked),
+            leak=checks.reader_accuracy(read, known, checks.pooled(individual), asked),
             chance_class=1.0 / len(np.unique(known)), flips=flips, monotone=monotone,
         )  # fmt: skip
 
@@ -125,6 +125,15 @@ class Judge:
             said = judged(material.network, self._coder.decode(way, individual[one : one + 1]))
             rival[row], ends[row] = said[:, towards], said[-1].argmax() == towards
         return float(ends.mean()), checks.monotone(rival)
+
+    def _read(self, images: Bytes) -> tuple[Floats, Floats]:
+        """Class codes and pooled individual codes; the maps themselves would be gigabytes at the paper's size."""
+        codes, read = list[Floats](), list[Floats]()
+        for part in batches(images):
+            found, individual = self._coder.encode(part)
+            codes.append(found)
+            read.append(checks.pooled(individual))
+        return np.concatenate(codes), np.concatenate(read)
 
     def _apart(self, left: Bytes, right: Bytes) -> NDArray[np.float64]:
         network = self._among.material.network

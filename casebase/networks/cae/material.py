@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +13,15 @@ from torch import Tensor
 
 from casebase import clock, hashing
 from casebase.association import PREDICTED
+from casebase.errors import DataError
 from casebase.networks import linear_head
+from casebase.networks.cached_rows import CachedRows
 from casebase.networks.cae.coder import AT_ONCE, fed, judged, reduced
 from casebase.networks.cae.prepared import enough
 from casebase.networks.cae.recipe import CaeRecipe, Progress, Watch
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.prototypes.cache import CachedRows
-from casebase.networks.prototypes.recipe import TrainingCases
+from casebase.networks.training_cases import TrainingCases
+from casebase.reading import printable
 
 Index = NDArray[np.intp]
 MOST_JUDGES = 200
@@ -63,7 +66,8 @@ class Material:
 def gather(network: ExplainedNetwork, cases: TrainingCases, recipe: CaeRecipe, folder: Path, watch: Watch) -> Material:
     """Make every case small once, and sort them.
 
-    Raises what :func:`casebase.networks.cae.prepared.enough` raises.
+    Raises what :func:`casebase.networks.cae.prepared.enough` raises, and ``DataError`` where groups, which stay whole,
+    leave no case of a class to learn from or to judge by.
     """
     known = tuple(network.classes or ())
     taking_part = enough(cases.labels, cases.predicted, recipe, known)
@@ -72,9 +76,11 @@ def gather(network: ExplainedNetwork, cases: TrainingCases, recipe: CaeRecipe, f
     place = {name: number for number, name in enumerate(classes)}
     rows = np.array([row for row, name in enumerate(named) if name in place], np.intp)
     called = np.array([place[named[row]] for row in rows.tolist()], np.intp)
+    learn, judge = _parts(called, [cases.groups[row] for row in rows.tolist()], recipe.seed)
+    for part, what in ((learn, "learn from"), (judge, "judge by")):
+        _all_there(called[part], classes, what)
     images = _images(network, cases, rows, recipe, folder, watch)
     targets = _targets(network, cases, recipe, rows, called, classes, folder, watch)
-    learn, judge = _parts(called, [cases.groups[row] for row in rows.tolist()], recipe.seed)
     order = {name: number for number, name in enumerate(known)}
     said = np.array([order[cases.predicted[row]] for row in rows.tolist()], np.intp)
     return Material(network, cases, classes, images, rows, called, said, targets, learn, judge)
@@ -142,6 +148,15 @@ def _targets(
     among = np.maximum(among, np.finfo(np.float32).tiny)
     normed: NDArray[np.float32] = among / among.sum(1, keepdims=True)
     return normed
+
+
+def _all_there(called: Index, classes: Sequence[str], what: str) -> None:
+    lacking = [name for place, name in enumerate(classes) if not (called == place).any()]
+    if lacking:
+        raise DataError(
+            "cases are set aside to judge the training by, and groups stay whole: that leaves no case of "
+            f"{printable(lacking[0])!r} to {what}; index images of more groups of that class"
+        )
 
 
 def _named(cases: TrainingCases, rows: Index) -> str:

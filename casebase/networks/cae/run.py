@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,7 @@ class Run:
         plan = recipe.plan
         self._material, self._plan, self._seed, self._folder = material, plan, recipe.seed, folder
         self._device = torch.device(material.network.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(recipe.seed)
+        with _seeded(recipe.seed, self._device):
             self.net = Autoencoder(plan.size)
             self._judge = discriminator(plan.size, len(material.classes))
         for one in (self.net, self._judge):
@@ -109,16 +109,15 @@ class Run:
             for group in adam.param_groups:
                 group["lr"] = self._rate()
         generator, judge = self._adams
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed((self._seed * 1_000_003 + self.step) % 2**63)  # of the dropout
-            with torch.enable_grad():
-                one = losses.forward(self.net, images)
-                its = losses.of_discriminator(self._judge, images, one.swapped, targets)
-                sound = _descend(losses.weighted(its, losses.DISCRIMINATOR), judge)
-                self._judge.requires_grad_(requires_grad=False)
-                ours = losses.generator(self.net, self._judge, one, targets)
-                sound = sound and _descend(losses.weighted(ours, losses.WEIGHTS), generator)
-                self._judge.requires_grad_(requires_grad=True)
+        # the seed is that of the dropout
+        with _seeded((self._seed * 1_000_003 + self.step) % 2**63, self._device), torch.enable_grad():
+            one = losses.forward(self.net, images)
+            its = losses.of_discriminator(self._judge, images, one.swapped, targets)
+            sound = _descend(losses.weighted(its, losses.DISCRIMINATOR), judge)
+            self._judge.requires_grad_(requires_grad=False)
+            ours = losses.generator(self.net, self._judge, one, targets)
+            sound = sound and _descend(losses.weighted(ours, losses.WEIGHTS), generator)
+            self._judge.requires_grad_(requires_grad=True)
         self._average()
         told = {**ours, **{f"discriminator: {name}": value for name, value in its.items()}}
         for name, value in told.items():
@@ -190,6 +189,18 @@ def rank(one: Standing) -> tuple[bool, float, float, float]:
     worst = one.worst
     fit = one.rebuilt >= checks.REBUILT and not checks.copies(one)
     return fit, 0.0 if worst is None else worst.reassigned, one.own_rank1, -one.error
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Chance on the CPU and on this device begins at ``seed``; what it was before is put back afterwards."""
+    on = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=on):
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that would seed every accelerator
+        for one in on:
+            with torch.cuda.device(one):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def _descend(cost: Tensor, adam: torch.optim.Adam) -> bool:

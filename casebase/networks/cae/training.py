@@ -21,8 +21,8 @@ from casebase.networks.cae.reader import Tensors
 from casebase.networks.cae.recipe import CaeRecipe, Progress, Watch
 from casebase.networks.cae.run import BETAS, DECAY, Run
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.prototypes.recipe import TrainingCases
 from casebase.networks.resuming import Resuming
+from casebase.networks.training_cases import TrainingCases
 
 MOST_NODES = 400
 """Codes that a walk may go along, at most; each costs one forward pass of the explained network to admit."""
@@ -96,7 +96,10 @@ def _mean(coder: Coder, material: Material) -> Floats:
 
 
 def _nodes(coder: Coder, material: Material, mean: Floats, seed: int) -> Nodes:
-    """Codes of cases that the network still calls the same once they are reconstructed, as many of every class."""
+    """Codes of cases that the network still calls the same once they are reconstructed, as many of every class.
+
+    Cases that are labelled otherwise than they are called are none: a walk leads to what the network says.
+    """
     rng = clock.generator(seed)
     each, called = MOST_NODES // len(material.classes), material.called[material.learn]
     rows = np.concatenate([rng.permutation(material.learn[called == one])[:each] for one in np.unique(called)])
@@ -104,7 +107,7 @@ def _nodes(coder: Coder, material: Material, mean: Floats, seed: int) -> Nodes:
     for part in _parts(rows):
         found, individual = coder.encode(material.pixels(part))
         said = judged(material.network, coder.decode(found, individual)).argmax(1)
-        good = said == material.network_called[part]
+        good = (said == material.network_called[part]) & (said == material.place[material.called[part]])
         sure.append(part[good])
         codes.append(found[good] - mean)
     kept = np.concatenate(sure)

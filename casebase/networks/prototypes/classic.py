@@ -26,10 +26,11 @@ from casebase.networks.prototypes.classic_plan import Data, Plan
 from casebase.networks.prototypes.classic_run import Place, Run
 from casebase.networks.prototypes.model import Tensors
 from casebase.networks.prototypes.published import Index
-from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases, Watch
+from casebase.networks.prototypes.recipe import PrototypeRecipe, Watch
 from casebase.networks.prototypes.stage import cached_inputs, cached_maps, last_stage
 from casebase.networks.resuming import Resuming
 from casebase.networks.training import repeatable
+from casebase.networks.training_cases import TrainingCases
 from casebase.prototypes import CLASSIC, Stage
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from casebase.networks.prototypes.cache import CachedRows
+from casebase.networks.cached_rows import CachedRows
 from casebase.networks.prototypes.published import Index
 from casebase.networks.prototypes.recipe import PrototypeRecipe
 

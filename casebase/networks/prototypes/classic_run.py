@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from casebase import clock
 from casebase.errors import Diverged, ModelError
+from casebase.networks.cached_rows import CachedRows
 from casebase.networks.prototypes import collapse
-from casebase.networks.prototypes.cache import CachedRows
 from casebase.networks.prototypes.classic_plan import Data, Plan
 from casebase.networks.prototypes.model import Tensors, log_similarity
 from casebase.networks.prototypes.published import SPARSE, Index, PublishedNet, assigned, sparsity, worth_keeping

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from casebase import hashing
 from casebase.errors import ModelError, NoTargetLayer
 from casebase.networks.anatomy import still
+from casebase.networks.cached_rows import CachedRows
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.heads import shared_copy
-from casebase.networks.prototypes.cache import CachedRows
-from casebase.networks.prototypes.recipe import TrainingCases, Watch
+from casebase.networks.prototypes.recipe import Watch
+from casebase.networks.training_cases import TrainingCases
 from casebase.reading import printable
 
 LARGEST = 2 << 30

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from casebase.errors import DataError, ModelError, UsageError
 from casebase.networks import linear_head
+from casebase.networks.cached_rows import CachedRows
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.prototypes import collapse, features
-from casebase.networks.prototypes.cache import CachedRows
-from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases
+from casebase.networks.prototypes.recipe import PrototypeRecipe
+from casebase.networks.training_cases import TrainingCases
 from casebase.prototypes import CLASSIC, Stage
 from casebase.reading import printable
 

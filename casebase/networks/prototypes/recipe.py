@@ -1,13 +1,9 @@
-"""What a prototype training is told, what it is given, and what it hands back. Knows no torch."""
+"""What a prototype training is told. Knows no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from casebase.errors import UsageError
 from casebase.prototypes import PROFILES, SIGNED
@@ -41,33 +37,6 @@ class PrototypeRecipe:
             raise UsageError(f"--k must be at least 1, not {self.k}")
         if self.steps is not None and self.steps < 1:
             raise UsageError(f"--steps must be at least 1, not {self.steps}")
-
-
-class Views(Protocol):
-    """Images that can be had in batches."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, rows: NDArray[np.intp], /) -> NDArray[np.uint8]:
-        """The views ``(n, H, W, 3) uint8`` of these rows."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingCases:
-    """The cases to learn from, in a fixed order: ``views`` as the network sees them, and what is known of each.
-
-    ``labels`` and ``predicted`` are class names; ``groups`` keep together what belongs together (None: by itself).
-    """
-
-    views: Views
-    ids: Sequence[str]
-    pixel_hashes: Sequence[str]
-    labels: Sequence[str]
-    predicted: Sequence[str]
-    groups: Sequence[str | None]
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 Watch = Callable[[str, int, int], None]

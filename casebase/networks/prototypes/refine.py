@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from casebase import clock
 from casebase.errors import Diverged
-from casebase.networks.prototypes.cache import CachedRows
+from casebase.networks.cached_rows import CachedRows
 from casebase.networks.prototypes.head import signs
 from casebase.networks.prototypes.recipe import Watch
 from casebase.networks.resuming import Resuming

@@ -20,8 +20,8 @@ from torch import Tensor
 from casebase import clock
 from casebase.errors import ModelError
 from casebase.networks import linear_head
+from casebase.networks.cached_rows import CachedRows
 from casebase.networks.prototypes import clusters, features, head, pruning, refine
-from casebase.networks.prototypes.cache import CachedRows
 from casebase.networks.prototypes.model import Tensors, cells_of
 from casebase.networks.prototypes.prepared import Places, Prepared
 from casebase.networks.prototypes.recipe import Watch

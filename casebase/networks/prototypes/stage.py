@@ -21,10 +21,11 @@ from torch.nn import functional
 
 from casebase.errors import ModelError, NoTargetLayer
 from casebase.networks.anatomy import probe, still
+from casebase.networks.cached_rows import CachedRows, Rows
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.heads import shared_copy
-from casebase.networks.prototypes.cache import CachedRows, Rows
-from casebase.networks.prototypes.recipe import Views, Watch
+from casebase.networks.prototypes.recipe import Watch
+from casebase.networks.training_cases import Views
 
 _SAME = 1e-4
 _HALF = 6000.0  # noise that stays ten times below float16's 65504 leaves room for real images

@@ -18,8 +18,9 @@ from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.prototypes import classic, features, gates, signed
 from casebase.networks.prototypes.model import Tensors
 from casebase.networks.prototypes.prepared import Prepared, held_against, prepare
-from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases, Watch
+from casebase.networks.prototypes.recipe import PrototypeRecipe, Watch
 from casebase.networks.resuming import Resuming
+from casebase.networks.training_cases import TrainingCases
 from casebase.prototypes import CLASSIC, SIGNED, Patch, Prototype, PrototypeSet, cell_box
 
 

@@ -126,7 +126,7 @@ def test_a_prototype_is_found_again_in_its_own_case(
     prototypes: PrototypeReader, asked: Asked, network: ExplainedNetwork, files: list[Path]
 ) -> None:
     own = prototypes.found.prototypes[4]
-    seen = explainer(prototypes, asked, network).parts("x.png", reading.read(files[4]), 0, {})
+    seen = explainer(prototypes, asked, network).learnt.parts("x.png", reading.read(files[4]), 0, {})
     matches = {one.prototype.number: one for name in seen.parts.targets for one in seen.parts.matches[name]}
     if 4 not in matches:  # shown only where its contribution is among the five largest
         pytest.fail("choose another head: prototype 4 is not shown for its own case")
@@ -153,7 +153,7 @@ def test_without_prototypes_nothing_is_said(asked: Asked, network: ExplainedNetw
     assert read(one).parts is None
     assert "parts-title" not in HtmlRenderer().page(read(one))
     with pytest.raises(NotFound, match="casebase prototypes train"):
-        plain.prototypes({})
+        plain.learnt.prototypes({})
 
 
 def numbers(value: Any) -> list[float]:
@@ -193,11 +193,11 @@ def test_terminals_of_every_width_hold_their_lines(
     prototypes: PrototypeReader, asked: Asked, network: ExplainedNetwork, explained: list[Explanation], width: int
 ) -> None:
     one = explainer(prototypes, asked, network)
-    alone = one.parts("x.png", asked.asked[0][1], 0, {"base": "b", "network": "n"})
+    alone = one.learnt.parts("x.png", asked.asked[0][1], 0, {"base": "b", "network": "n"})
     for show in (
         lambda console: terminal(read(explained[0]), console, pictures=False, paged=True),
         lambda console: terminal_parts(alone, console, None),
-        lambda console: terminal_set(one.prototypes({"base": "b"}), console, None),
+        lambda console: terminal_set(one.learnt.prototypes({"base": "b"}), console, None),
     ):
         out = io.StringIO()
         show(Console(file=out, width=width, no_color=True, highlight=False))
@@ -215,7 +215,7 @@ def test_a_source_that_cannot_be_shown_is_said_where_it_would_stand(
         files[2].stem: None,
         files[3].stem: replace(known[files[3].stem], file=Path("/nowhere/x.png")),
     }
-    page = explainer(prototypes, asked, network, **lost).prototypes({})
+    page = explainer(prototypes, asked, network, **lost).learnt.prototypes({})
     cards = {card.number: card for one in page.classes for card in one.cards}
     for number, reason in ((0, "was withdrawn"), (1, "has other pixels now"), (2, "no longer in this base")):
         assert cards[number].picture.pixels is None
@@ -232,7 +232,7 @@ def test_a_source_that_cannot_be_shown_is_said_where_it_would_stand(
 def test_warnings_of_the_last_stage_stand_in_front(
     prototypes: PrototypeReader, asked: Asked, network: ExplainedNetwork
 ) -> None:
-    page = explainer(prototypes, asked, network).prototypes({})
+    page = explainer(prototypes, asked, network).learnt.prototypes({})
     assert page.warnings[0].text == "A class takes everything."
     assert page.warnings[0].level == Level.ALARM
     assert "several views of one cue" in page.warnings[1].text
@@ -259,8 +259,8 @@ def test_names_and_paths_cannot_bring_a_script(
     made = explainer(Renamed(prototypes, found), asked, network, **evil)
     (one,) = made.explain(asked.pairs()[:1], Wanted(), {})
     pages = [
-        HtmlRenderer().page(read(one)), PrototypePages().page(made.prototypes({"base": EVIL})),
-        PrototypePages().page(made.parts(EVIL, asked.asked[0][1], 0, {"base": EVIL})),
+        HtmlRenderer().page(read(one)), PrototypePages().page(made.learnt.prototypes({"base": EVIL})),
+        PrototypePages().page(made.learnt.parts(EVIL, asked.asked[0][1], 0, {"base": EVIL})),
     ]  # fmt: skip
     for text in pages:
         page = Page(text)
@@ -286,7 +286,7 @@ class Renamed(Counted):
 def test_a_page_is_written_whole_or_not_at_all(
     prototypes: PrototypeReader, asked: Asked, network: ExplainedNetwork, tmp_path: Path
 ) -> None:
-    page = explainer(prototypes, asked, network).prototypes({})
+    page = explainer(prototypes, asked, network).learnt.prototypes({})
     with pytest.raises(UsageError, match="without a writer"):
         page.save(tmp_path / "x.html")
     page = replace(page, writer=PrototypePages())

@@ -8,7 +8,7 @@ from torch import nn
 
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.loaded import Loaded
-from casebase.networks.prototypes.recipe import TrainingCases
+from casebase.networks.training_cases import TrainingCases
 from casebase.reading import Preprocess
 
 CLASSES = ("clear", "lesion")

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from casebase.association import Direction, Standing
-from casebase.errors import Diverged, UsageError
-from casebase.networks.cae import losses, reader, run
+from casebase.errors import DataError, Diverged, UsageError
+from casebase.networks.cae import losses, material, reader, run
 from casebase.networks.cae.material import Pairs, gather
 from casebase.networks.cae.recipe import CaeRecipe, Progress
 from casebase.networks.cae.training import train
 from casebase.networks.explained import ExplainedNetwork
-from casebase.networks.prototypes.recipe import TrainingCases
+from casebase.networks.training_cases import TrainingCases
 from tests.networks.prototypes import made
 
 RECIPE = CaeRecipe("test", iterations=20, seed=3)
@@ -154,6 +154,28 @@ def test_pairs_are_of_different_classes_and_targets_are_what_the_network_says(
 def test_labels_are_hard_targets(task: tuple[ExplainedNetwork, TrainingCases], tmp_path: Path) -> None:
     material = gather(*task, replace(RECIPE, target="labels"), tmp_path, quiet)
     assert set(np.unique(material.targets)) == {0.0, 1.0}
+
+
+def test_walks_lead_along_cases_of_what_the_network_says_whatever_the_labels(
+    task: tuple[ExplainedNetwork, TrainingCases], tmp_path: Path
+) -> None:
+    network, cases = task
+    turned = replace(cases, labels=[*cases.predicted[1:], cases.predicted[0]])  # some are labelled otherwise now
+    found, tensors = train(network, turned, replace(RECIPE, target="labels"), tmp_path, quiet)
+    rows = [cases.ids.index(name) for name in tensors.nodes.case_ids]
+    assert [found.classes[place] for place in tensors.nodes.called] == [cases.predicted[row] for row in rows]
+
+
+@pytest.mark.parametrize("part", ["judge by", "learn from"])
+def test_groups_that_leave_no_case_of_a_class_are_one_sentence(
+    task: tuple[ExplainedNetwork, TrainingCases], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    network, cases = task
+    grouped = replace(cases, groups=[f"all {name}" for name in cases.predicted])  # too large to be set aside
+    if part == "learn from":
+        monkeypatch.setattr(material, "_parts", lambda called, groups, seed: (np.flatnonzero(called), np.arange(8)))
+    with pytest.raises(DataError, match=f"groups stay whole: that leaves no case of '.*' to {part}"):
+        gather(network, grouped, RECIPE, tmp_path, quiet)
 
 
 def standing(worst: float, own: float, near: float = 0.9) -> Standing:

@@ -9,7 +9,7 @@ import numpy as np
 from casebase.networks import backbones, linear_head
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.fine_tune import resized
-from casebase.networks.prototypes.recipe import TrainingCases
+from casebase.networks.training_cases import TrainingCases
 
 COLOURS = ((210, 50, 40), (40, 190, 60), (50, 70, 200))
 SIZE = 64

@@ -19,8 +19,9 @@ from casebase.networks.prototypes.classic import Outcome, classic, forget
 from casebase.networks.prototypes.classic_plan import Data, Plan
 from casebase.networks.prototypes.classic_run import Run
 from casebase.networks.prototypes.model import PrototypeReader, activations
-from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases
+from casebase.networks.prototypes.recipe import PrototypeRecipe
 from casebase.networks.prototypes.stage import cached_inputs, cached_maps, last_stage
+from casebase.networks.training_cases import TrainingCases
 from casebase.prototypes import CLASSIC, Patch, Prototype, PrototypeSet, cell_box
 from casebase.reading import Preprocess
 

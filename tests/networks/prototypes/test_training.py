@@ -19,10 +19,11 @@ from casebase.errors import (
     UsageError,
     WeightsMissing,
 )
+from casebase.networks.cached_rows import CachedRows
 from casebase.networks.explained import ExplainedNetwork
 from casebase.networks.prototypes import features, model, prepared, refine, signed, training
-from casebase.networks.prototypes.cache import CachedRows
-from casebase.networks.prototypes.recipe import PrototypeRecipe, TrainingCases
+from casebase.networks.prototypes.recipe import PrototypeRecipe
+from casebase.networks.training_cases import TrainingCases
 from tests.networks.conftest import small, views_for
 from tests.networks.prototypes.made import Counting, cases, network, pictures
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from casebase.errors import ModelError
-from casebase.networks.prototypes.cache import CachedRows
+from casebase.networks.cached_rows import CachedRows
 
 SHAPE = (5, 2, 3)
 BLOCK = np.arange(30, dtype=np.float32).reshape(SHAPE) / 4
@@ -74,7 +74,7 @@ def test_half_precision_is_named_and_refuses_what_it_cannot_hold(tmp_path: Path)
 def test_a_killed_process_keeps_what_it_put(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys, numpy as np; from pathlib import Path;"
-        "from casebase.networks.prototypes.cache import CachedRows;"
+        "from casebase.networks.cached_rows import CachedRows;"
         "c = CachedRows(Path(sys.argv[1]), 'features', (3, 2), {});"
         "c.put(np.array([2]), np.ones((1, 2))); os.kill(os.getpid(), signal.SIGKILL)"
     )

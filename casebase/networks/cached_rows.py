@@ -23,7 +23,7 @@ Rows = NDArray[np.intp]
 
 
 class CachedRows:
-    """``shape[0]`` rows of ``shape[1:]`` numbers of ``dtype`` (float16 or float32) in ``folder``.
+    """``shape[0]`` rows of ``shape[1:]`` numbers of ``dtype`` in ``folder``: float16, float32 or uint8.
 
     ``key`` holds everything that decides the numbers, as JSON: what another key, shape or dtype has left there is
     begun anew. Rows come out as float32 whatever they are kept in; float16 halves the file and keeps 11 bits. One
