@@ -67,6 +67,13 @@ class Attribute:
     accuracy: Measured
     p: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "name": self.name, "accuracy": finite(self.accuracy.value), "accuracy_low": finite(self.accuracy.low),
+            "accuracy_high": finite(self.accuracy.high), "p": self.p,
+        }  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class LeakTest:
@@ -92,6 +99,7 @@ class LeakTest:
     alarm: bool = False
     by_density: bool = False
     attributes: Sequence[Attribute] = ()
+    without_density: Attribute | None = None
     rules: Sequence[str] = ()
     left_out: Sequence[str] = ()
 
@@ -106,11 +114,8 @@ class LeakTest:
             "grouped": self.grouped, "majority": self.majority, "accuracy": finite(self.accuracy.value),
             "accuracy_low": finite(self.accuracy.low), "accuracy_high": finite(self.accuracy.high), "p": self.p,
             "chance": self.chance, "balanced_accuracy": self.balanced, "balanced_p": self.balanced_p,
-            "attributes": [
-                {"name": one.name, "accuracy": finite(one.accuracy.value), "accuracy_low": finite(one.accuracy.low),
-                 "accuracy_high": finite(one.accuracy.high), "p": one.p}
-                for one in self.attributes
-            ],
+            "attributes": [one.to_dict() for one in self.attributes],
+            "without_density": None if self.without_density is None else self.without_density.to_dict(),
             "rules": list(self.rules), "left_out": list(self.left_out),
         }  # fmt: skip
 

@@ -39,7 +39,7 @@ def test_findings_come_first_and_worst_first(leaky: Path, call: Call) -> None:
     assert text.index("The files give the class away") < text.index("The class told by files alone")
     assert "1 photograph stands (1 saved anew or rescaled) under two labels" in text
     assert "generated/07.png (generated) and real/twin.jpg (real)" in text
-    assert "1 photograph stands (1 exact copies) more than once" in text
+    assert "1 photograph stands (1 byte for byte) more than once" in text
     assert "format = PNG generated" in text or "format is not" in text or "JPEG quality" in text
     assert f"casebase data audit {leaky} --report audit.html" in said
 
@@ -105,7 +105,7 @@ def test_one_class_has_no_leak_test_and_all_the_rest(tmp_path: Path, call: Call)
     said = " ".join(call("data", "audit", tmp_path).expect(0).out.split())
     assert "cannot be tested: there is only one class" in said
     assert "All images are of one class, cat" in said
-    assert "stands (1 exact copies) more than once" in said
+    assert "stands (1 byte for byte) more than once" in said
 
 
 def test_missing_files_of_a_manifest_and_absent_splits_are_said(tmp_path: Path, call: Call) -> None:

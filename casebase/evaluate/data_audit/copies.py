@@ -15,14 +15,17 @@ from casebase.evaluate.data_audit.looks import FLAT, GRID, WHOLE, Whitening, cut
 from casebase.explain.album import in_threads
 
 BYTES, PIXELS, NEAR, CROP = "bytes", "pixels", "near", "crop"
+CERTAINTY = (BYTES, PIXELS, NEAR, CROP)
+"""The surest first."""
 BITS = 10
 """Look hashes further apart are no candidates by themselves."""
 SIDE, FLOOR = 16, 0.1
 ALIKE = 0.70
 """Pictures that correlate so much, aligned and freed of what the set shares, are one photograph."""
 ALIKE_CROP = 0.88
-"""The same where a part had to be searched for: many alignments were tried, so chance is better at it."""
-EMBEDDING = 0.25
+"""The same where a part had to be searched for: many alignments were tried, so chance is better at it. What is less
+alike than this is called one photograph only perhaps."""
+EMBEDDING = 0.30
 """With a network, pictures whose embeddings lie further apart (1 - cosine) are not called one photograph."""
 WHOLE_AREA = 0.97
 MOST_FOR_CROPS = 50_000
@@ -179,7 +182,7 @@ def _confirmed(pairs: Sequence[Pair], pictures: Sequence[Seen], embed: Embed) ->
 
 
 def _grouped(pictures: Sequence[Seen], pairs: Sequence[Pair]) -> list[CopyGroup]:
-    """Connected components, those across classes first, then those across splits, then the largest."""
+    """Connected components, those across classes first, then those across splits; in each the surest first."""
     above = list(range(len(pictures)))
 
     def top(place: int) -> int:
@@ -200,12 +203,12 @@ def _grouped(pictures: Sequence[Seen], pairs: Sequence[Pair]) -> list[CopyGroup]
 
 def _group(pictures: Sequence[Seen], pairs: Sequence[Pair]) -> CopyGroup:
     members = [pictures[place] for place in sorted({place for pair in pairs for place in (pair.one, pair.other)})]
-    order = {BYTES: 0, PIXELS: 1, NEAR: 2, CROP: 3}
     ordered = sorted(pairs, key=lambda pair: (pair.alike, pair.one, pair.other))
-    kind = max((pair.kind for pair in pairs), key=order.__getitem__)
+    kind = max((pair.kind for pair in pairs), key=CERTAINTY.index)
     splits = sorted({one.split for one in members if one.split is not None})
     return CopyGroup(members, ordered, kind, sorted({one.label for one in members}), splits)
 
 
-def _gravity(group: CopyGroup) -> tuple[bool, bool, int, str]:
-    return (not group.across_classes, not group.across_splits, -len(group.members), group.members[0].relative)
+def _gravity(group: CopyGroup) -> tuple[bool, bool, int, int, str]:
+    across = (not group.across_classes, not group.across_splits)
+    return (*across, CERTAINTY.index(group.kind), -len(group.members), group.members[0].relative)

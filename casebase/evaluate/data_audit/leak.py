@@ -96,11 +96,12 @@ def _tested(
     for name in dict.fromkeys(sheet.attributes):
         good = _foretold(sheet.of(name), codes, folds, None) == codes
         single.append(Attribute(name, _share(good, groups, seed), _p(good, groups, majority)))
+    order = {name: place for place, name in enumerate(dict.fromkeys(sheet.attributes))}
+    single.sort(key=lambda one: (-(one.accuracy.value or 0.0), order[one.name]))
     rest = [place for place, name in enumerate(sheet.attributes) if name != DENSITY]
     without = _foretold(sheet.values[:, rest], codes, folds, None) == codes
     beyond = _plainly(without, groups, majority)
-    single.append(Attribute(f"all but {DENSITY}", _share(without, groups, seed), _p(without, groups, majority)))
-    single.sort(key=lambda one: (-(one.accuracy.value or 0.0), one.name))
+    without_density = Attribute(f"all but {DENSITY}", _share(without, groups, seed), _p(without, groups, majority))
     plain = _plainly(right, groups, majority)
     chance = 1.0 / len(classes)
     uneven = _fairly(balanced, balanced_p, chance)
@@ -110,7 +111,7 @@ def _tested(
     tree = _tree(None if plain or not uneven else "balanced").fit(sheet.values, codes)
     return LeakTest(
         None, len(codes), classes, len(folds), len(set(groups.tolist())) < len(groups), majority, accuracy, p,
-        chance, balanced, balanced_p, plain or uneven, (plain or uneven) and not beyond, single,
+        chance, balanced, balanced_p, plain or uneven, (plain or uneven) and not beyond, single, without_density,
         rules(tree, sheet.values, codes, sheet.names, classes), left_out,
     )  # fmt: skip
 
@@ -141,7 +142,18 @@ def _why_not(labels: Sequence[str], left_out: Sequence[str]) -> str:
 
 def sheet_of(facts: Sequence[FileFacts]) -> Sheet:
     """Headers as numbers. Words become a column for each value; those a format has not are -1."""
-    columns: list[tuple[str, str, Sequence[float]]] = [
+    words: dict[str, list[str]] = {
+        "format": [one.format for one in facts],
+        "mode": [one.mode for one in facts],
+        "quantisation tables": [one.tables or "none" for one in facts],
+        "chroma subsampling": [one.chroma or "none" for one in facts],
+    }
+    columns: list[tuple[str, str, Sequence[float]]] = []
+    for name, said in words.items():
+        common = Counter(said).most_common(MOST_TABLES)
+        columns += [(name, f"{name} = {value}", [one == value for one in said])
+                    for value, _ in sorted(common)]  # fmt: skip
+    columns += [
         ("width", "width", [one.width for one in facts]),
         ("height", "height", [one.height for one in facts]),
         ("aspect", "aspect (width / height)", [one.aspect for one in facts]),
@@ -152,16 +164,6 @@ def sheet_of(facts: Sequence[FileFacts]) -> Sheet:
         ("orientation", "EXIF orientation", [one.orientation for one in facts]),
         ("progressive", "progressive JPEG", [one.progressive for one in facts]),
     ]
-    words: dict[str, list[str]] = {
-        "format": [one.format for one in facts],
-        "mode": [one.mode for one in facts],
-        "quantisation tables": [one.tables or "none" for one in facts],
-        "chroma subsampling": [one.chroma or "none" for one in facts],
-    }
-    for name, said in words.items():
-        common = Counter(said).most_common(MOST_TABLES)
-        columns += [(name, f"{name} = {value}", [one == value for one in said])
-                    for value, _ in sorted(common)]  # fmt: skip
     values = np.array([column for _, _, column in columns], np.float64).T
     return Sheet(values, [name for _, name, _ in columns], [attribute for attribute, _, _ in columns])
 

@@ -7,8 +7,9 @@ covariance is drawn toward that of photographs in general, ``C = (n S + 256 P) /
 basis with variance 1 / (1 + f²), since a small set says little of its own. Two pictures are ``alike`` by the cosine of
 their ``y``.
 
-Measured on 1,200 photographs and on 3,000 chest X-rays of 28 pixels: pairs of different pictures stay below 0.5 and
-0.65; JPEG of quality 30 keeps photographs above 0.99, X-rays above 0.75; half the size 0.99 and 0.70.
+Measured: of 0.7 million pairs of different photographs none reaches 0.6, of 12 million of 28-pixel chest X-rays six
+reach 0.70; JPEG of quality 30 keeps photographs above 0.99, X-rays above 0.75 (28-pixel pictures of a set of 3,000);
+half the size keeps photographs above 0.99, such X-rays above 0.70.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ def tables(
 def _attributes(leak: LeakTest) -> Table:
     of_all: dict[str, Cell] = {"attribute": "all together", "accuracy": leak.accuracy, "p": leak.p}
     rows: list[dict[str, Cell]] = [of_all]
-    rows += [{"attribute": one.name, "accuracy": one.accuracy, "p": one.p} for one in leak.attributes]
+    several = [leak.without_density] if leak.without_density is not None else []
+    rows += [{"attribute": one.name, "accuracy": one.accuracy, "p": one.p} for one in (*several, *leak.attributes)]
     return Table(
         "attributes", "The class told by files alone",
         f"Share of images whose class a tree of depth 3 tells from headers, {leak.folds} folds"

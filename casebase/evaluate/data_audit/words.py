@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from casebase.data_audit import AuditFinding, CopyGroup, LeakTest, Seen
-from casebase.evaluate.data_audit.copies import MOST_FOR_CROPS, Copies
+from casebase.evaluate.data_audit.copies import ALIKE_CROP, MOST_FOR_CROPS, Copies
 from casebase.evaluate.data_audit.spread import NO_SPLIT
 from casebase.evaluations import told
 from casebase.explanations import Level
@@ -15,6 +15,8 @@ UNEVEN = 3.0
 VERY_UNEVEN = 10.0
 ORDER = (Level.ALARM, Level.CAUTION, Level.PLAIN, Level.CALM)
 SHOWN = 3
+AS_GOOD = 0.02
+"""Attributes that tell so nearly as much as the best are named with it."""
 
 
 def findings(
@@ -58,18 +60,24 @@ def _leak(leak: LeakTest) -> Iterator[AuditFinding]:
         )
         return
     best = leak.attributes[0]
+    top = (best.accuracy.value or 0.0) - AS_GOOD
+    others = [one.name for one in leak.attributes[1:] if (one.accuracy.value or 0.0) >= top]
+    as_good = f", nearly as well by {some(others, SHOWN)}" if others else ""
     yield AuditFinding(
         "leak",
         f"The files give the class away: by their headers alone, without a look at the pictures, {measured}; {fair}. "
-        f"Most of it by {best.name} ({told(best.accuracy, 'share')} by that alone). Bring all classes through one "
+        f"Best by {best.name} ({told(best.accuracy, 'share')} by that alone{as_good}). Bring all classes through one "
         "pipeline (same decoding, crop, size and encoding) before training.",
         Level.ALARM,
     )
 
 
 def _copies(copies: Copies) -> Iterator[AuditFinding]:
-    classes = [group for group in copies.groups if group.across_classes]
-    splits = [group for group in copies.groups if group.across_splits]
+    grave = [group for group in copies.groups if group.across_classes or group.across_splits]
+    sure = [group for group in grave if group.pairs[0].alike >= ALIKE_CROP]
+    perhaps = [group for group in grave if group.pairs[0].alike < ALIKE_CROP]
+    classes = [group for group in sure if group.across_classes]
+    splits = [group for group in sure if group.across_splits]
     rest = [group for group in copies.groups if not group.across_classes and not group.across_splits]
     if classes:
         yield AuditFinding(
@@ -84,6 +92,13 @@ def _copies(copies: Copies) -> Iterator[AuditFinding]:
             f"{_photographs(splits)} in two splits, so figures on held-out images flatter: {_example(splits)}. "
             "Keep each in one split.",
             Level.ALARM,
+        )
+    if perhaps:
+        yield AuditFinding(
+            "copies-perhaps",
+            f"{_photographs(perhaps)} under two labels or in two splits, perhaps: such as {_example(perhaps)}, alike "
+            f"{perhaps[0].pairs[0].alike:.2f}. Look at them side by side (--report).",
+            Level.CAUTION,
         )
     if rest:
         more = sum(len(group.members) - 1 for group in rest)
@@ -104,7 +119,7 @@ def _copies(copies: Copies) -> Iterator[AuditFinding]:
 
 
 def _photographs(groups: Sequence[CopyGroup]) -> str:
-    kinds = [("bytes", "exact copies"), ("pixels", "the same pixels in other files"),
+    kinds = [("bytes", "byte for byte"), ("pixels", "the same pixels in other files"),
              ("near", "saved anew or rescaled"), ("crop", "cropped")]  # fmt: skip
     parts = [f"{count} {words}" for kind, words in kinds if (count := sum(one.kind == kind for one in groups))]
     is_there = "1 photograph stands" if len(groups) == 1 else f"{len(groups)} photographs stand"
