@@ -20,6 +20,8 @@ from casebase.explanations import Level, Statement
 from casebase.file_facts import FileFacts
 
 SCHEMA = "casebase.data-audit/1"
+SURE = 0.88
+"""Pictures less alike than this are one photograph only perhaps."""
 MINI_SIDE = 32
 """Side of the grey miniature that is kept of every picture, in pixels."""
 
@@ -155,6 +157,11 @@ class CopyGroup:
         return len(self.labels) > 1
 
     @property
+    def sure(self) -> bool:
+        """Whether even the least alike pair leaves no doubt."""
+        return self.pairs[0].alike >= SURE
+
+    @property
     def across_splits(self) -> bool:
         """Whether one photograph stands in two splits."""
         return len(self.splits) > 1
@@ -163,7 +170,7 @@ class CopyGroup:
         """As JSON; pairs name files."""
         return {
             "kind": self.kind, "labels": list(self.labels), "splits": list(self.splits),
-            "across_classes": self.across_classes, "across_splits": self.across_splits,
+            "across_classes": self.across_classes, "across_splits": self.across_splits, "sure": self.sure,
             "images": [{"path": one.relative, "label": one.label, "split": one.split} for one in self.members],
             "pairs": [pair_dict(pair, self.members) for pair in self.pairs],
         }  # fmt: skip

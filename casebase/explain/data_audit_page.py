@@ -94,12 +94,14 @@ def _shelf(group: CopyGroup, figures: Mapping[str, Figure]) -> Shelf:
     across = [
         words for yes, words in ((group.across_classes, "two labels"), (group.across_splits, "two splits")) if yes
     ]
-    title = f"{len(group.members)} images, {KINDS[group.kind]}" + (f": {' and '.join(across)}" if across else "")
+    title = f"{len(group.members)} images, {'' if group.sure else 'perhaps '}{KINDS[group.kind]}" + (
+        f": {' and '.join(across)}" if across else ""
+    )
     shown = group.members[:MEMBERS]
     name = {one.row: printable(one.relative) for one in group.members}
     scores = [f"{name[pair.one]} – {name[pair.other]}: {_score(pair)}" for pair in group.pairs[:MEMBERS]]
     cards = [(figures[one.relative], one) for one in shown]
-    return Shelf(title, bool(across), scores, cards, len(group.members) - len(shown))
+    return Shelf(title, bool(across) and group.sure, scores, cards, len(group.members) - len(shown))
 
 
 def _score(pair: Pair) -> str:

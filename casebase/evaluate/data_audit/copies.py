@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from casebase import hashing
-from casebase.data_audit import CopyGroup, Pair, Seen
+from casebase.data_audit import SURE, CopyGroup, Pair, Seen
 from casebase.evaluate.data_audit import candidates
 from casebase.evaluate.data_audit.looks import FLAT, GRID, WHOLE, Whitening, cut, cut_each, whitening
 from casebase.explain.album import in_threads
@@ -22,7 +22,7 @@ BITS = 10
 SIDE, FLOOR = 16, 0.1
 ALIKE = 0.70
 """Pictures that correlate so much, aligned and freed of what the set shares, are one photograph."""
-ALIKE_CROP = 0.88
+ALIKE_CROP = SURE
 """The same where a part had to be searched for: many alignments were tried, so chance is better at it. What is less
 alike than this is called one photograph only perhaps."""
 EMBEDDING = 0.30
@@ -209,6 +209,6 @@ def _group(pictures: Sequence[Seen], pairs: Sequence[Pair]) -> CopyGroup:
     return CopyGroup(members, ordered, kind, sorted({one.label for one in members}), splits)
 
 
-def _gravity(group: CopyGroup) -> tuple[bool, bool, int, int, str]:
+def _gravity(group: CopyGroup) -> tuple[bool, bool, bool, int, int, str]:
     across = (not group.across_classes, not group.across_splits)
-    return (*across, CERTAINTY.index(group.kind), -len(group.members), group.members[0].relative)
+    return (*across, not group.sure, CERTAINTY.index(group.kind), -len(group.members), group.members[0].relative)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from casebase.data_audit import AuditFinding, CopyGroup, LeakTest, Seen
-from casebase.evaluate.data_audit.copies import ALIKE_CROP, MOST_FOR_CROPS, Copies
+from casebase.evaluate.data_audit.copies import MOST_FOR_CROPS, Copies
 from casebase.evaluate.data_audit.spread import NO_SPLIT
 from casebase.evaluations import told
 from casebase.explanations import Level
@@ -74,8 +74,8 @@ def _leak(leak: LeakTest) -> Iterator[AuditFinding]:
 
 def _copies(copies: Copies) -> Iterator[AuditFinding]:
     grave = [group for group in copies.groups if group.across_classes or group.across_splits]
-    sure = [group for group in grave if group.pairs[0].alike >= ALIKE_CROP]
-    perhaps = [group for group in grave if group.pairs[0].alike < ALIKE_CROP]
+    sure = [group for group in grave if group.sure]
+    perhaps = [group for group in grave if not group.sure]
     classes = [group for group in sure if group.across_classes]
     splits = [group for group in sure if group.across_splits]
     rest = [group for group in copies.groups if not group.across_classes and not group.across_splits]
