@@ -185,7 +185,7 @@ def made(photographs: Photographs) -> tuple[ExplainedNetwork, TrainingCases]:
     assert said is not None  # a network with a head has classes
     names = [str(number) for number in range(len(labels))]
     called = [head.classes[at] for at in said.argmax(axis=1)]
-    return network, TrainingCases(views, names, names, labels, called, [None] * len(labels))
+    return network, TrainingCases(views, names, names, labels, called, [None] * len(labels), said)
 
 
 def untrained(network: ExplainedNetwork, cases: TrainingCases, run: Run) -> CaeReader:

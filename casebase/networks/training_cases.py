@@ -24,6 +24,7 @@ class TrainingCases:
     """The cases to learn from, in a fixed order: ``views`` as the network sees them, and what is known of each.
 
     ``labels`` and ``predicted`` are class names; ``groups`` keep together what belongs together (None: by itself).
+    ``answers (N, C) float32`` are the network's probabilities in the order of its classes, None where none are needed.
     """
 
     views: Views
@@ -32,6 +33,7 @@ class TrainingCases:
     labels: Sequence[str]
     predicted: Sequence[str]
     groups: Sequence[str | None]
+    answers: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

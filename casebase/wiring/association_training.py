@@ -59,7 +59,7 @@ def train_association(
     ``GateFailed``.
     """
     _, network = networks_of(store, settings)
-    cases = active_cases(store, "a class association embedding")
+    cases, answers = active_cases(store, "a class association embedding")
     _told_left_out(cases, recipe, network.classes or (), announce)
     _large_enough(store, recipe, len(cases))
     with file_errors(store.folder):
@@ -74,7 +74,7 @@ def train_association(
         if not (folder / STATE).exists():  # nothing to go on with, so nothing to look at beside the new sheets
             shutil.rmtree(folder / SHEETS, ignore_errors=True)
         announce(f"sample sheets, synthetic images all of them: {printable(str(folder / SHEETS))}")
-        learnt = to_learn_from(cases, views.only(range(len(cases))))
+        learnt = to_learn_from(cases, views.only(range(len(cases))), answers)
         chosen = replace(recipe, seed=settings.seed)
         found, tensors = training.train(network, learnt, chosen, folder, watch, fresh=fresh)
         better = _better(store, found)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from casebase.cases import Case, Status
 from casebase.commands import named
 from casebase.errors import EmptyCaseBase
@@ -23,15 +26,21 @@ READING = "reading"
 """The stage in which files are decoded."""
 
 
-def active_cases(store: SqlCaseStore, what: str) -> list[Case]:
-    """All active cases; raises ``EmptyCaseBase`` where there is none that ``what`` could be learnt from."""
-    cases = images_of(store, Status.ACTIVE)
+def active_cases(store: SqlCaseStore, what: str) -> tuple[list[Case], NDArray[np.float32]]:
+    """All active cases, and what the network said of each ``(N, C)``, in the order of its classes.
+
+    Raises ``EmptyCaseBase`` where there is none that ``what`` could be learnt from.
+    """
+    cases, answers = list[Case](), list[NDArray[np.float32]]()
+    for block in store.examined(NETWORK_SPACE, Status.ACTIVE):
+        cases += block.cases
+        answers.append(block.probabilities)
     if not cases:
         raise EmptyCaseBase(
             f"{store.folder} holds no case to learn {what} from, only held-out images; "
             "run `casebase index DATA` on a set with training images"
         )
-    return cases
+    return cases, np.concatenate(answers)
 
 
 def images_of(store: SqlCaseStore, status: Status) -> list[Case]:
@@ -56,8 +65,8 @@ def first_refused(cases: Sequence[Case], decoded: Decoded) -> str:
     return f"{printable(named(cases[row]))}: {reason}"
 
 
-def to_learn_from(cases: Sequence[Case], views: Views) -> TrainingCases:
-    """Cases with their views in the same order."""
+def to_learn_from(cases: Sequence[Case], views: Views, answers: NDArray[np.float32] | None = None) -> TrainingCases:
+    """Cases with their views, and what the network said of them, in the same order."""
     return TrainingCases(
         views=views,
         ids=[case.id for case in cases],
@@ -65,4 +74,5 @@ def to_learn_from(cases: Sequence[Case], views: Views) -> TrainingCases:
         labels=[case.label for case in cases],
         predicted=[case.predicted for case in cases],
         groups=[case.group for case in cases],
+        answers=answers,
     )

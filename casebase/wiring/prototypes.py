@@ -82,7 +82,7 @@ def training_cases(
     A case whose file is gone or has other pixels is left out and told. Raises ``EmptyCaseBase`` and ``DataError``, and
     before anything is read what :func:`casebase.networks.prototypes.prepared.enough` raises.
     """
-    cases = active_cases(store, "prototypes")
+    cases, _ = active_cases(store, "prototypes")
     from casebase.networks.prototypes.prepared import enough
 
     enough([case.label for case in cases], [case.predicted for case in cases], recipe, network.classes or ())

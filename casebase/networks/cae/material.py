@@ -13,10 +13,10 @@ from torch import Tensor
 
 from casebase import clock, hashing
 from casebase.association import PREDICTED
-from casebase.errors import DataError
+from casebase.errors import DataError, ModelError
 from casebase.networks import linear_head
 from casebase.networks.cached_rows import CachedRows
-from casebase.networks.cae.coder import AT_ONCE, fed, judged, reduced
+from casebase.networks.cae.coder import AT_ONCE, fed, reduced
 from casebase.networks.cae.prepared import enough
 from casebase.networks.cae.recipe import CaeRecipe, Progress, Watch
 from casebase.networks.explained import ExplainedNetwork
@@ -80,7 +80,7 @@ def gather(network: ExplainedNetwork, cases: TrainingCases, recipe: CaeRecipe, f
     for part, what in ((learn, "learn from"), (judge, "judge by")):
         _all_there(called[part], classes, what)
     images = _images(network, cases, rows, recipe, folder, watch)
-    targets = _targets(network, cases, recipe, rows, called, classes, folder, watch)
+    targets = _targets(network, cases, recipe, rows, called, classes)
     order = {name: number for number, name in enumerate(known)}
     said = np.array([order[cases.predicted[row]] for row in rows.tolist()], np.intp)
     return Material(network, cases, classes, images, rows, called, said, targets, learn, judge)
@@ -130,21 +130,16 @@ def _images(
 
 def _targets(
     network: ExplainedNetwork, cases: TrainingCases, recipe: CaeRecipe, rows: Index, called: Index,
-    classes: tuple[str, ...], folder: Path, watch: Watch,
+    classes: tuple[str, ...],
 ) -> NDArray[np.float32]:  # fmt: skip
     """What the discriminator is to call each image: the network's probabilities among the classes, or the label."""
     if recipe.target != PREDICTED:
         return np.eye(len(classes), dtype=np.float32)[called]
+    if cases.answers is None:
+        raise ModelError("the network's probabilities are what is learnt here, and the cases came without them")
     known = list(network.classes or ())
-    key = {"network": network.classifier_fingerprint, "cases": _named(cases, rows)}
-    found = CachedRows(folder, "probabilities", (len(rows), len(known)), key)
-    missing = found.missing()
-    for start in range(0, len(missing), AT_ONCE):
-        part = missing[start : start + AT_ONCE]
-        watch(Progress("predictions", len(rows) - len(missing) + start, len(rows)))
-        found.put(part, judged(network, cases.views[rows[part]]))
-    columns = [known.index(name) for name in classes]
-    among = found.rows(np.arange(len(rows)))[:, columns]
+    columns = np.array([known.index(name) for name in classes], np.intp)
+    among = cases.answers[np.ix_(rows, columns)]
     among = np.maximum(among, np.finfo(np.float32).tiny)
     normed: NDArray[np.float32] = among / among.sum(1, keepdims=True)
     return normed

@@ -58,4 +58,4 @@ def cases(net: ExplainedNetwork, views: np.ndarray, labels: list[str]) -> Traini
     assert said is not None
     predicted = [CLASSES[place] for place in said.argmax(1).tolist()]
     names = [f"{number:016x}" for number in range(len(views))]
-    return TrainingCases(views, names, [f"pixels {n}" for n in names], labels, predicted, [None] * len(names))
+    return TrainingCases(views, names, [f"pixels {n}" for n in names], labels, predicted, [None] * len(names), said)

@@ -11,7 +11,7 @@ import torch
 
 from casebase.association import Direction, Standing
 from casebase.errors import DataError, Diverged, UsageError
-from casebase.networks.cae import losses, material, reader, run
+from casebase.networks.cae import losses, material, reader, run, training
 from casebase.networks.cae.material import Pairs, gather
 from casebase.networks.cae.recipe import CaeRecipe, Progress
 from casebase.networks.cae.training import train
@@ -130,8 +130,9 @@ def test_what_was_trained_reads_images_as_the_training_did(
     assert np.allclose(said.sum(1), 1.0, atol=1e-5)
     nodes = one.nodes
     rows = [cases.ids.index(name) for name in nodes.case_ids]
+    assert rows
     assert [found.classes[place] for place in nodes.called] == [cases.predicted[row] for row in rows]
-    assert np.allclose(one.codes(cases.views[np.array(rows)]), nodes.codes, atol=1e-4) if rows else True
+    assert np.allclose(one.codes(cases.views[np.array(rows)]), nodes.codes, atol=1e-4)
 
 
 def test_pairs_are_of_different_classes_and_targets_are_what_the_network_says(
@@ -160,10 +161,23 @@ def test_walks_lead_along_cases_of_what_the_network_says_whatever_the_labels(
     task: tuple[ExplainedNetwork, TrainingCases], tmp_path: Path
 ) -> None:
     network, cases = task
-    turned = replace(cases, labels=[*cases.predicted[1:], cases.predicted[0]])  # some are labelled otherwise now
-    found, tensors = train(network, turned, replace(RECIPE, target="labels"), tmp_path, quiet)
-    rows = [cases.ids.index(name) for name in tensors.nodes.case_ids]
-    assert [found.classes[place] for place in tensors.nodes.called] == [cases.predicted[row] for row in rows]
+    turned = replace(cases, labels=[*cases.predicted[1:9], *cases.predicted[8:]])  # eight are labelled otherwise now
+    found = gather(network, turned, replace(RECIPE, target="labels"), tmp_path, quiet)
+    nodes = training._nodes(Perfect(), found, np.zeros(8, np.float32), 3)  # type: ignore[arg-type]
+    rows = [cases.ids.index(name) for name in nodes.case_ids]
+    assert rows
+    assert [found.classes[place] for place in nodes.called] == [cases.predicted[row] for row in rows]
+    assert all(turned.labels[row] == cases.predicted[row] for row in rows)
+
+
+class Perfect:
+    """Codes that say nothing, and a decoder that gives every image back."""
+
+    def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.ones((len(images), 8), np.float32), images
+
+    def decode(self, codes: np.ndarray, individual: np.ndarray) -> np.ndarray:
+        return individual
 
 
 @pytest.mark.parametrize("part", ["judge by", "learn from"])

@@ -60,5 +60,5 @@ def cases(net: ExplainedNetwork, views: np.ndarray, labels: list[str]) -> Traini
     predicted = [net.classes[place] for place in said.argmax(1).tolist()]
     names = [f"{number:04d}" for number in range(len(views))]
     return TrainingCases(
-        Counting(views, []), names, [f"pixels {n}" for n in names], labels, predicted, [None] * len(names)
+        Counting(views, []), names, [f"pixels {n}" for n in names], labels, predicted, [None] * len(names), said
     )
